@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * From the words of a table line or of a message to checked values.
+ */
+#ifndef DM_BLKJOB_ARGS_H
+#define DM_BLKJOB_ARGS_H
+
+#include "dm-blkjob-pure.h"
+
+enum bj_sync {
+	BJ_SYNC_FULL,		/* everything is dirty at the start */
+	BJ_SYNC_NONE,		/* nothing is */
+};
+
+enum bj_copy_mode {
+	BJ_COPY_BACKGROUND,	/* a write leaves its regions dirty */
+	BJ_COPY_WRITE_BLOCKING,	/* a write to copied regions goes to both legs */
+	BJ_COPY_AUTO,		/* background while that converges */
+};
+
+/* What an I/O error of the copy does (QEMU BlockdevOnError). */
+enum bj_on_error {
+	BJ_ON_ERROR_REPORT,	/* the job ends */
+	BJ_ON_ERROR_IGNORE,	/* the range stays dirty and is tried again */
+	BJ_ON_ERROR_ENOSPC,	/* stop if there is no space, report otherwise */
+	BJ_ON_ERROR_STOP,	/* pause until resumed */
+};
+
+struct bj_leg_args {
+	const char *path;	/* the caller's word */
+	u64 start;		/* sector */
+};
+
+/* What one word of "set", or one option of the table, can change. */
+struct bj_options {
+	enum bj_sync sync;
+	enum bj_copy_mode copy_mode;
+	u64 granularity;	/* bytes */
+	u64 buf_size;		/* bytes, never 0 */
+	u64 speed;		/* bytes/s, 0 = unlimited */
+	u64 latency_bound;	/* percent of the idle p99, 0 = none */
+	enum bj_on_error on_error[2];	/* of the source, of the target device */
+	bool unmap;		/* zeroes may be unmapped on the target device */
+	bool target_is_zero;	/* it reads as zeroes at the start */
+	bool paused;
+	const char *group;	/* NULL = none */
+};
+
+struct bj_args {
+	const char *type;
+	struct bj_leg_args source;
+	struct bj_leg_args target;
+	struct bj_options opt;
+};
+
+#define BJ_ERROR_LEN	160
+
+/*
+ * Parse the words behind "blkjob". @length of the target in sectors. May not
+ * sleep. Returns 0, or -EINVAL and a sentence in @error (BJ_ERROR_LEN bytes)
+ * that names the value. Strings in @args point into @argv.
+ */
+int bj_args_parse(struct bj_args *args, unsigned int argc, char **argv,
+		  u64 length, char *error);
+
+/* Change one option, as above. With @live only what can change in a job. */
+int bj_option_parse(struct bj_options *opt, const char *key, const char *value,
+		    bool live, char *error);
+
+/* A plain decimal number, nothing around it. Returns 0 or -EINVAL. */
+int bj_number_parse(const char *word, u64 *value);
+
+/* Words of a table line, for STATUSTYPE_TABLE. */
+const char *bj_sync_name(enum bj_sync sync);
+const char *bj_copy_mode_name(enum bj_copy_mode mode);
+const char *bj_on_error_name(enum bj_on_error policy);
+const char *bj_switch_name(bool on);
+
+#endif

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The state machine at work: verbs come in as messages, the worker and errors
+ * bring the rest. What may follow what is in dm-blkjob-state.c.
+ *
+ * A message never waits (it runs under the lock that a suspend waits for): it
+ * changes the state and kicks the worker.
+ */
+#include "dm-blkjob.h"
+
+#define BJ_ABORT_TIMEOUT	HZ	/* a dead target device cannot stop a cancel */
+#define BJ_WAKE_DELAY		(HZ / 100 + 1)
+/* Policy ignore: time until the next try, doubled each time. */
+#define BJ_BACKOFF_MIN		((u64)10 * NSEC_PER_MSEC)
+#define BJ_BACKOFF_MAX		((u64)NSEC_PER_SEC)
+
+/* Run the worker now. Any context. */
+void bj_kick(struct blkjob *job)
+{
+	queue_work(job->wq, &job->work);
+}
+
+/*
+ * Run the worker soon, so that many writes make one copy. Any context. It says
+ * when it is idle again.
+ */
+void bj_wake(struct blkjob *job)
+{
+	WRITE_ONCE(job->idle, false);
+	queue_delayed_work(job->wq, &job->tick, BJ_WAKE_DELAY);
+}
+
+static void raise_event(struct blkjob *job)
+{
+	queue_work(job->wq, &job->event);
+}
+
+void __bj_state_set(struct blkjob *job, enum blkjob_state state)
+{
+	lockdep_assert_held(&job->lock);
+	WARN_ON_ONCE(!bj_state_follows(job->state, state));
+	job->state = state;
+	__bj_event_state(job);
+	job->type->state_changed(job);
+	raise_event(job);
+	bj_kick(job);
+}
+
+/* The end, decided once: under the lock, and no state follows this one. */
+void __bj_conclude(struct blkjob *job, const char *result, enum bj_side active)
+{
+	job->result = result;
+	job->active = active;
+	__bj_state_set(job, BLKJOB_CONCLUDED);
+}
+
+/* Stop for good: the source goes on alone. */
+void __bj_abort(struct blkjob *job, const char *error)
+{
+	if (job->state == BLKJOB_ABORTING || job->state == BLKJOB_CONCLUDED)
+		return;
+	job->error = error;
+	job->abort_deadline = jiffies + BJ_ABORT_TIMEOUT;
+	__bj_state_set(job, BLKJOB_ABORTING);
+	/* Not earlier, as it may be queued already. */
+	mod_delayed_work(job->wq, &job->tick, BJ_ABORT_TIMEOUT + 1);
+}
+
+static bool copying(struct blkjob *job)
+{
+	return job->state == BLKJOB_RUNNING || job->state == BLKJOB_READY ||
+	       job->state == BLKJOB_WAITING;
+}
+
+/* Nanoseconds until more may be copied, 0 = now, U64_MAX = not as it is. */
+u64 __bj_copy_wait(struct blkjob *job)
+{
+	u64 now = ktime_get_ns();
+
+	lockdep_assert_held(&job->lock);
+	if (job->suspended || !copying(job))
+		return U64_MAX;
+	if (job->retry_at > now)
+		return job->retry_at - now;
+	return job->urgent ? 0 : bj_pace_wait(&job->pace, now);
+}
+
+static const char *error_word(enum bj_side side, const char *op,
+			      blk_status_t status)
+{
+	if (side == BJ_SOURCE)
+		return "source-read-error";
+	if (status == BLK_STS_NOSPC)
+		return "target-no-space";
+	return op[0] == 'f' ? "target-flush-error" : "target-write-error";
+}
+
+/* Stop until resumed; what was asked for is asked again then. */
+static void __error_stop(struct blkjob *job)
+{
+	if (job->state == BLKJOB_WAITING) {
+		job->wait_on_resume = true;
+		__bj_state_set(job, BLKJOB_READY);
+	}
+	if (job->state == BLKJOB_RUNNING)
+		__bj_state_set(job, BLKJOB_PAUSED);
+	else if (job->state == BLKJOB_READY)
+		__bj_state_set(job, BLKJOB_STANDBY);
+}
+
+/* Go on, later and later while nothing but errors comes. */
+static void __error_ignore(struct blkjob *job)
+{
+	job->backoff = clamp(2 * job->backoff, BJ_BACKOFF_MIN, BJ_BACKOFF_MAX);
+	job->retry_at = ktime_get_ns() + job->backoff;
+	bj_kick(job);
+	if (time_after_eq(jiffies, job->next_error_event)) {
+		job->next_error_event = jiffies + HZ;
+		__bj_event_error(job, bj_on_error_name(BJ_ON_ERROR_IGNORE));
+		raise_event(job);
+	}
+}
+
+/*
+ * An operation of the job itself failed. In the commit window nobody but the
+ * caller may decide what follows, otherwise the policy of that side does.
+ */
+void __bj_error(struct blkjob *job, enum bj_side side, const char *op,
+		blk_status_t status, sector_t sector)
+{
+	enum bj_on_error policy = job->opt.on_error[side];
+
+	DMWARN_LIMIT("%s: %s error %d at sector %llu of the %s", bj_name(job),
+		     op, blk_status_to_errno(status), (u64)sector,
+		     side == BJ_SOURCE ? "source" : "target device");
+	job->stats.errors[side]++;
+	job->stats.last_op = op;
+	job->stats.last_errno = -blk_status_to_errno(status);
+	job->stats.last_sector = sector;
+	job->io_failed = true;
+
+	if (policy == BJ_ON_ERROR_ENOSPC)
+		policy = status == BLK_STS_NOSPC ? BJ_ON_ERROR_STOP :
+						   BJ_ON_ERROR_REPORT;
+	/* The source has moved on: there is no way back to ready. */
+	if (job->past_instant)
+		policy = BJ_ON_ERROR_REPORT;
+	if (job->state == BLKJOB_PENDING) {
+		__bj_event_error(job, "hold");
+		raise_event(job);
+	} else if (policy == BJ_ON_ERROR_IGNORE) {
+		__error_ignore(job);
+	} else {
+		/* Not those that were in flight with the first one. */
+		if (copying(job))
+			__bj_event_error(job, bj_on_error_name(policy));
+		if (policy == BJ_ON_ERROR_REPORT)
+			__bj_abort(job, error_word(side, op, status));
+		else
+			__error_stop(job);
+	}
+}
+
+void bj_error(struct blkjob *job, enum bj_side side, const char *op,
+	      blk_status_t status, sector_t sector)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&job->lock, flags);
+	__bj_error(job, side, op, status, sector);
+	spin_unlock_irqrestore(&job->lock, flags);
+}
+
+/*
+ * Worker, after something went well: if nothing is left of what had failed,
+ * io_status is ok again. Not while that is for the caller to say.
+ */
+void bj_recovered(struct blkjob *job)
+{
+	if (!READ_ONCE(job->io_failed) || job->pipe.in_flight)
+		return;
+	/* The lock: who sets it has made its range dirty before. */
+	spin_lock_irq(&job->lock);
+	if ((job->state == BLKJOB_RUNNING || job->state == BLKJOB_READY ||
+	     job->state == BLKJOB_WAITING) &&
+	    bj_regions_next(&job->map, 0) == job->map.nr)
+		job->io_failed = false;
+	spin_unlock_irq(&job->lock);
+}
+
+/* Is the job waiting for its next try, after an error that is ignored? */
+bool bj_backing_off(struct blkjob *job)
+{
+	return READ_ONCE(job->retry_at) > ktime_get_ns();
+}
+
+/* The table is live: begin, or go on after a suspend. */
+void bj_start(struct blkjob *job)
+{
+	spin_lock_irq(&job->lock);
+	job->suspended = false;
+	job->noflush = false;
+	if (job->state == BLKJOB_CREATED)
+		__bj_state_set(job, job->opt.paused ? BLKJOB_PAUSED :
+						      BLKJOB_RUNNING);
+	spin_unlock_irq(&job->lock);
+	bj_kick(job);
+}
+
+/*----------------------------- Verbs -----------------------------*/
+
+/*
+ * All under job->lock, and those of its group. They return 0, or -EPERM and
+ * why (BJ_ERROR_LEN).
+ */
+
+static int refused(char *why, const char *reason)
+{
+	strscpy(why, reason, BJ_ERROR_LEN);
+	return -EPERM;
+}
+
+static int do_pause(struct blkjob *job, char *why)
+{
+	switch (job->state) {
+	case BLKJOB_CREATED:
+		job->opt.paused = true;
+		return 0;
+	case BLKJOB_RUNNING:
+		__bj_state_set(job, BLKJOB_PAUSED);
+		return 0;
+	case BLKJOB_READY:
+		__bj_state_set(job, BLKJOB_STANDBY);
+		return 0;
+	default:
+		return refused(why, "it is paused already");
+	}
+}
+
+static int do_resume(struct blkjob *job, char *why)
+{
+	switch (job->state) {
+	case BLKJOB_CREATED:
+		job->opt.paused = false;
+		return 0;
+	case BLKJOB_PAUSED:
+		job->io_failed = false;
+		job->retry_at = 0;
+		__bj_state_set(job, BLKJOB_RUNNING);
+		return 0;
+	case BLKJOB_STANDBY:
+		job->io_failed = false;
+		job->retry_at = 0;
+		__bj_state_set(job, BLKJOB_READY);
+		if (job->wait_on_resume) {
+			job->wait_on_resume = false;
+			job->waiting_pass = job->stats.passes;
+			__bj_state_set(job, BLKJOB_WAITING);
+		}
+		return 0;
+	default:
+		return refused(why, "it is not paused");
+	}
+}
+
+static int do_complete(struct blkjob *job, char *why)
+{
+	int r = __bj_group_complete(job, why);
+
+	if (r)
+		return r;
+	/* As in QEMU, a complete in standby takes effect when resumed. */
+	if (job->state == BLKJOB_STANDBY) {
+		job->soft_cancel = false;
+		job->wait_on_resume = true;
+		return 0;
+	}
+	job->soft_cancel = false;
+	job->waiting_pass = job->stats.passes;
+	__bj_state_set(job, BLKJOB_WAITING);
+	return 0;
+}
+
+/*
+ * In ready a cancel that is not forced still makes the target device an exact
+ * copy of one instant. Everywhere else there is nothing to save.
+ */
+static int do_cancel(struct blkjob *job, bool force, char *why)
+{
+	if (!force && job->state == BLKJOB_STANDBY)
+		return refused(why,
+			       "it is paused: resume it first, or cancel force");
+	if (!force && job->state == BLKJOB_READY && *job->group)
+		return refused(why,
+			       "its group ends at one instant: complete all, then finalize source; or cancel force");
+	if (!force && job->state == BLKJOB_READY) {
+		job->soft_cancel = true;
+		job->waiting_pass = job->stats.passes;
+		__bj_state_set(job, BLKJOB_WAITING);
+	} else {
+		__bj_abort(job, NULL);
+	}
+	return 0;
+}
+
+static int do_rollback(struct blkjob *job, char *why)
+{
+	if (job->soft_cancel)
+		return refused(why, "it is being cancelled");
+	__bj_group_rollback(job);
+	return 0;
+}
+
+static int do_verb(struct blkjob *job, enum blkjob_verb verb, const char *word,
+		   char *why)
+{
+	switch (verb) {
+	case BLKJOB_VERB_PAUSE:
+		return do_pause(job, why);
+	case BLKJOB_VERB_RESUME:
+		return do_resume(job, why);
+	case BLKJOB_VERB_CANCEL:
+		return do_cancel(job, word, why);
+	case BLKJOB_VERB_COMPLETE:
+		return do_complete(job, why);
+	case BLKJOB_VERB_FINALIZE:
+		return __bj_group_finalize(job, word && !strcmp(word, "source") ?
+					   BJ_SOURCE : BJ_TARGET, why);
+	case BLKJOB_VERB_ROLLBACK:
+		return do_rollback(job, why);
+	default:
+		return 0;	/* done later, without the lock */
+	}
+}
+
+/*---------------------------- Messages ----------------------------*/
+
+static int refuse(struct blkjob *job, const char *why)
+{
+	DMERR("%s: %s", bj_name(job), why);
+	return -EINVAL;
+}
+
+/* Take over what is in job->opt; for a bound each I/O counts. */
+void __bj_latency_bound_set(struct blkjob *job)
+{
+	WRITE_ONCE(job->sample_mask, job->opt.latency_bound ? 0 : BJ_SAMPLE - 1);
+	bj_window_set(&job->window, job->opt.latency_bound);
+}
+
+static int set_option(struct blkjob *job, const char *key, const char *value)
+{
+	struct bj_options opt;
+	char error[BJ_ERROR_LEN];
+	int r;
+
+	spin_lock_irq(&job->lock);
+	opt = job->opt;
+	r = bj_option_parse(&opt, key, value, true, error);
+	if (!r) {
+		job->opt = opt;
+		bj_pace_set(&job->pace, opt.speed, ktime_get_ns());
+		__bj_latency_bound_set(job);
+		job->type->state_changed(job);
+	}
+	spin_unlock_irq(&job->lock);
+	if (r)
+		return refuse(job, error);
+	bj_kick(job);
+	return 0;
+}
+
+/* mark rounds outwards, unmark inwards: what is in doubt is dirty. */
+static int change_map(struct blkjob *job, enum blkjob_verb verb,
+		      const char *start_word, const char *length_word)
+{
+	u64 start, length, size = 1ULL << job->region_shift, first, end;
+
+	if (bj_number_parse(start_word, &start) ||
+	    bj_number_parse(length_word, &length) || !length ||
+	    start >= job->nr_sectors || length > job->nr_sectors - start)
+		return refuse(job, "the range does not lie in the device");
+
+	if (verb == BLKJOB_VERB_MARK) {
+		bj_mark_dirty(job, start, length);
+		bj_kick(job);
+		return 0;
+	}
+	first = (start + size - 1) >> job->region_shift;
+	end = (start + length) >> job->region_shift;
+	if (start + length == job->nr_sectors)
+		end = job->map.nr;
+	if (first >= end)
+		return 0;
+	/* Writes may now come to a clean region that was never copied. */
+	WRITE_ONCE(job->target_is_zero, false);
+	return min(bj_regions_clear(&job->map, first, end - 1), 0L);
+}
+
+static int run_verb(struct blkjob *job, enum blkjob_verb verb,
+		    unsigned int argc, char **argv)
+{
+	char why[BJ_ERROR_LEN] = "";
+	enum blkjob_state state;
+	int r = -EPERM;
+
+	bj_group_lock(job);
+	state = job->state;
+	if (bj_verb_allowed(verb, state))
+		r = do_verb(job, verb, argc > 1 ? argv[1] : NULL, why);
+	bj_group_unlock(job);
+
+	if (r) {
+		DMERR("%s: job in state %s cannot accept %s%s%s", bj_name(job),
+		      bj_state_name(state), bj_verb_name(verb),
+		      *why ? ": " : "", why);
+		return r;
+	}
+	if (verb == BLKJOB_VERB_SET)
+		return set_option(job, argv[1], argv[2]);
+	if (verb == BLKJOB_VERB_MARK || verb == BLKJOB_VERB_UNMARK)
+		return change_map(job, verb, argv[1], argv[2]);
+	return 0;
+}
+
+/* Words behind a verb: exactly, but these may have one more. */
+static bool verb_words_ok(enum blkjob_verb verb, unsigned int argc, char **argv)
+{
+	switch (verb) {
+	case BLKJOB_VERB_CANCEL:
+		return argc == 1 || (argc == 2 && !strcmp(argv[1], "force"));
+	case BLKJOB_VERB_FINALIZE:
+		return argc == 1 || (argc == 2 && (!strcmp(argv[1], "target") ||
+						   !strcmp(argv[1], "source")));
+	case BLKJOB_VERB_SET:
+	case BLKJOB_VERB_MARK:
+	case BLKJOB_VERB_UNMARK:
+		return argc == 3;
+	default:
+		return argc == 1;
+	}
+}
+
+/* The dirty ranges from a sector on, one per line, as many as fit. */
+static int reply_map(struct blkjob *job, unsigned int argc, char **argv,
+		     char *result, unsigned int maxlen)
+{
+	u64 start = 0, region;
+	unsigned int sz = 0;
+
+	if (argc > 2 || (argc == 2 && (bj_number_parse(argv[1], &start) ||
+				       start >= job->nr_sectors)))
+		return refuse(job, "map takes one sector of the device");
+
+	*result = '\0';
+	region = bj_regions_next(&job->map, bj_first_region(job, start));
+	while (region < job->map.nr) {
+		u64 nr = bj_regions_run(&job->map, region, job->map.nr - region);
+		u64 first = region << job->region_shift;
+		u64 end = min((region + nr) << job->region_shift,
+			      job->nr_sectors);
+
+		/* Room for this line and for "next" must be left. */
+		if (sz + 80 > maxlen) {
+			DMEMIT("next %llu\n", first);
+			break;
+		}
+		/* A bit may have been cleared in between. */
+		if (nr)
+			DMEMIT("%llu %llu\n", first, end - first);
+		region = bj_regions_next(&job->map, region + max(nr, 1ULL));
+	}
+	return 1;
+}
+
+static int reply_events(struct blkjob *job, unsigned int argc, char **argv,
+			char *result, unsigned int maxlen)
+{
+	u64 number = 0;
+
+	if (argc > 2 || (argc == 2 && bj_number_parse(argv[1], &number)))
+		return refuse(job, "events takes the number of one");
+	return bj_events_reply(job, number, result, maxlen);
+}
+
+static int reply_help(char *result, unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	DMEMIT("pause | resume | complete | rollback\n"
+	       "finalize [target|source]\n"
+	       "cancel [force]\n"
+	       "set speed|buf_size|copy_mode|latency_bound <value>\n"
+	       "set on_source_error|on_target_error report|ignore|enospc|stop\n"
+	       "mark|unmark <start> <length>   in sectors\n"
+	       "map [<start>]                  dirty ranges, in sectors\n"
+	       "events [<number>]              what happened, from there on\n"
+	       "stats                          counters and latencies\n");
+	return 1;
+}
+
+int bj_message(struct blkjob *job, unsigned int argc, char **argv,
+	       char *result, unsigned int maxlen)
+{
+	int verb;
+
+	if (!strcmp(argv[0], "map"))
+		return reply_map(job, argc, argv, result, maxlen);
+	if (!strcmp(argv[0], "events"))
+		return reply_events(job, argc, argv, result, maxlen);
+	if (!strcmp(argv[0], "stats") && argc == 1)
+		return bj_stats_reply(job, result, maxlen);
+	if (!strcmp(argv[0], "help") && argc == 1)
+		return reply_help(result, maxlen);
+
+	verb = bj_verb_parse(argv[0]);
+	if (verb < 0 || !verb_words_ok(verb, argc, argv)) {
+		DMERR("%s: message %.40s with %u words is not known, see message help",
+		      bj_name(job), argv[0], argc);
+		return -EINVAL;
+	}
+	return run_verb(job, verb, argc, argv);
+}

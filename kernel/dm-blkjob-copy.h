@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The copy pipeline's parts: extents and slots. All of it is the worker's.
+ */
+#ifndef DM_BLKJOB_COPY_H
+#define DM_BLKJOB_COPY_H
+
+#include "dm-blkjob.h"
+
+struct bj_extent {
+	struct list_head list;	/* pipe.extents */
+	u64 first;		/* region */
+	u64 nr;
+	sector_t sector;
+	u64 nr_sectors;
+	u64 issued;		/* sectors handed to slots */
+	unsigned int pieces;	/* in slots */
+	bool abandoned;		/* not all of it will be issued */
+	bool first_pass;	/* no region of it was copied before */
+	u64 zeroed;		/* bytes written as zeroes, or left as such */
+	const char *failed_op;	/* of the first piece that failed */
+	blk_status_t status;
+	sector_t failed_sector;
+};
+
+struct bj_slot {
+	struct list_head list;		/* pipe.free */
+	union {
+		struct llist_node queued;	/* submitter.slots */
+		struct llist_node done;		/* pipe.done */
+	};
+	struct blkjob *job;
+	struct bj_extent *extent;
+	sector_t sector;
+	unsigned int bytes;
+	bool writing;
+	u64 begun;			/* ns; 0 = not sent */
+	unsigned int at;		/* bytes that the target device has */
+	unsigned int run;		/* bytes being written behind them */
+	bool zeroes;			/* the run is nothing else */
+	struct bio bio;
+	unsigned int nr_vecs;
+	struct bio_vec *io_vecs;	/* what the bio uses up */
+	struct bio_vec vecs[];		/* the buffer, one entry per folio */
+};
+
+/* dm-blkjob-slot.c */
+int bj_slots_init(struct blkjob *job);
+/* A free slot, or NULL if buf_size bytes are in use. Comes with an extent. */
+struct bj_slot *bj_slot_get(struct blkjob *job);
+void bj_slot_put(struct bj_slot *slot);
+/* The run of data or of zeroes at slot->at; without @detect all is data. */
+void bj_slot_find_run(struct bj_slot *slot, bool detect);
+/* Read the piece, or write the run; ends in pipe.done. */
+void bj_slot_queue(struct bj_slot *slot, enum bj_side side);
+
+#endif

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The two legs: opening and checking the devices.
+ *
+ * device-mapper lets two of its devices share a disk, a table name one device
+ * twice, and (up to 6.1) a device be mapped onto itself. All that would destroy
+ * data here, so the claims of all jobs are kept in one list.
+ */
+#include <linux/mutex.h>
+
+#include "dm-blkjob.h"
+
+static LIST_HEAD(claims);
+static DEFINE_MUTEX(claims_lock);
+
+static __printf(3, 4) int refuse(char *error, int r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(error, BJ_ERROR_LEN, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+static bool claims_overlap(const struct bj_claim *a, const struct bj_claim *b)
+{
+	return a->disk == b->disk && a->first <= b->last && b->first <= a->last;
+}
+
+/* A range may have many readers, or one writer and nobody else. */
+static int claim_add(struct bj_claim *claim, const char *what, const char *path,
+		     char *error)
+{
+	struct bj_claim *other;
+	int r = 0;
+
+	mutex_lock(&claims_lock);
+	list_for_each_entry(other, &claims, list) {
+		if ((claim->writes || other->writes) &&
+		    claims_overlap(claim, other)) {
+			r = refuse(error, -EBUSY,
+				   "%s %.60s is the %s of another job", what,
+				   path, other->writes ? "target device" : "source");
+			break;
+		}
+	}
+	if (!r)
+		list_add(&claim->list, &claims);
+	mutex_unlock(&claims_lock);
+	return r;
+}
+
+static int check_leg(struct blkjob *job, enum bj_side side, const char *what,
+		     const char *path, char *error)
+{
+	struct bj_leg *leg = &job->leg[side];
+	struct block_device *bdev = leg->dev->bdev;
+	u64 size = bdev_nr_sectors(bdev);
+
+	if (bdev->bd_disk == dm_disk(dm_table_get_md(job->ti->table)))
+		return refuse(error, -EINVAL, "%s %.60s is the device itself",
+			      what, path);
+	if (bdev_is_zoned(bdev))
+		return refuse(error, -EINVAL, "%s %.60s is zoned", what, path);
+	if (leg->start > size || job->nr_sectors > size - leg->start)
+		return refuse(error, -EINVAL,
+			      "%s %.60s has %llu sectors, %llu are needed from %llu on",
+			      what, path, size, job->nr_sectors,
+			      (u64)leg->start);
+	if ((leg->start | job->nr_sectors) &
+	    ((bdev_logical_block_size(bdev) >> SECTOR_SHIFT) - 1))
+		return refuse(error, -EINVAL,
+			      "offset %llu or length %llu is not a multiple of the logical block of %s %.60s, %u bytes",
+			      (u64)leg->start, job->nr_sectors, what, path,
+			      bdev_logical_block_size(bdev));
+	return 0;
+}
+
+static int open_leg(struct blkjob *job, enum bj_side side,
+		    const struct bj_leg_args *args, char *error)
+{
+	const char *what = side == BJ_SOURCE ? "source" : "target device";
+	blk_mode_t mode = dm_table_get_mode(job->ti->table);
+	struct bj_leg *leg = &job->leg[side];
+	struct block_device *bdev;
+	int r;
+
+	if (side == BJ_TARGET)
+		mode = BLK_OPEN_READ | BLK_OPEN_WRITE;
+	r = dm_get_device(job->ti, args->path, mode, &leg->dev);
+	if (r) {
+		leg->dev = NULL;
+		return refuse(error, r, "%s %.60s cannot be opened (%d)", what,
+			      args->path, r);
+	}
+	leg->start = args->start;
+	leg->shift = args->start - job->ti->begin;
+	r = check_leg(job, side, what, args->path, error);
+	if (r)
+		return r;
+
+	bdev = leg->dev->bdev;
+	if (side == BJ_TARGET && bdev_read_only(bdev))
+		return refuse(error, -EROFS, "%s %.60s is read-only", what,
+			      args->path);
+	/* In sectors of the whole disk, so that partitions are seen through. */
+	leg->claim.disk = bdev->bd_disk;
+	leg->claim.first = get_start_sect(bdev) + leg->start;
+	leg->claim.last = leg->claim.first + job->nr_sectors - 1;
+	leg->claim.writes = side == BJ_TARGET;
+	return 0;
+}
+
+static int check_pair(struct blkjob *job, const struct bj_args *args,
+		      char *error)
+{
+	struct block_device *source = bj_bdev(job, BJ_SOURCE);
+	struct block_device *target = bj_bdev(job, BJ_TARGET);
+	unsigned int source_block = bdev_logical_block_size(source);
+	unsigned int target_block = bdev_logical_block_size(target);
+
+	if (claims_overlap(&job->leg[BJ_SOURCE].claim,
+			   &job->leg[BJ_TARGET].claim))
+		return refuse(error, -EINVAL,
+			      "source %.40s and target device %.40s overlap",
+			      args->source.path, args->target.path);
+	/* The consumer goes on with the blocks that it knows. */
+	if (target_block > source_block)
+		return refuse(error, -EINVAL,
+			      "target device %.60s has logical blocks of %u bytes, the source of %u",
+			      args->target.path, target_block, source_block);
+	if (args->opt.granularity < source_block)
+		return refuse(error, -EINVAL,
+			      "granularity %llu is less than the logical block of source %.60s, %u bytes",
+			      args->opt.granularity, args->source.path,
+			      source_block);
+	return 0;
+}
+
+int bj_legs_open(struct blkjob *job, const struct bj_args *args, char *error)
+{
+	int r;
+
+	INIT_LIST_HEAD(&job->leg[BJ_SOURCE].claim.list);
+	INIT_LIST_HEAD(&job->leg[BJ_TARGET].claim.list);
+
+	r = open_leg(job, BJ_SOURCE, &args->source, error);
+	if (!r)
+		r = open_leg(job, BJ_TARGET, &args->target, error);
+	if (!r)
+		r = check_pair(job, args, error);
+	if (!r)
+		r = claim_add(&job->leg[BJ_SOURCE].claim, "source",
+			      args->source.path, error);
+	if (!r)
+		r = claim_add(&job->leg[BJ_TARGET].claim, "target device",
+			      args->target.path, error);
+	return r;
+}
+
+/* Also after a failed bj_legs_open(), or none. */
+void bj_legs_close(struct blkjob *job)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(job->leg); i++) {
+		struct bj_leg *leg = &job->leg[i];
+
+		if (leg->claim.disk) {
+			mutex_lock(&claims_lock);
+			list_del(&leg->claim.list);
+			mutex_unlock(&claims_lock);
+		}
+		if (leg->dev)
+			dm_put_device(job->ti, leg->dev);
+	}
+}

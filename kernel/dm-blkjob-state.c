@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * States and verbs of a job, as two tables.
+ *
+ * Both are QEMU's (job.c), with these differences: there is no "undefined" and
+ * no "null", because a job exists as long as its device; a soft cancel of a
+ * mirror goes through waiting like complete does; rollback is ours; and a job
+ * in waiting may go back to ready or fail. finalize source goes from pending
+ * to waiting, for the writes that are in flight then.
+ */
+#include "dm-blkjob-state.h"
+
+static const char * const state_names[] = BLKJOB_STATE_NAMES;
+static const char * const verb_names[] = BLKJOB_VERB_NAMES;
+
+#define C BIT(BLKJOB_CREATED)
+#define R BIT(BLKJOB_RUNNING)
+#define P BIT(BLKJOB_PAUSED)
+#define Y BIT(BLKJOB_READY)
+#define S BIT(BLKJOB_STANDBY)
+#define W BIT(BLKJOB_WAITING)
+#define D BIT(BLKJOB_PENDING)
+#define X BIT(BLKJOB_ABORTING)
+#define E BIT(BLKJOB_CONCLUDED)
+
+/* In which states may a verb be asked for? */
+static const u16 verb_states[BLKJOB_NR_VERBS] = {
+	[BLKJOB_VERB_PAUSE]	= C | R | P | Y | S,
+	[BLKJOB_VERB_RESUME]	= C | R | P | Y | S,
+	[BLKJOB_VERB_CANCEL]	= C | R | P | Y | S | W | D,
+	[BLKJOB_VERB_COMPLETE]	= Y | S,
+	[BLKJOB_VERB_FINALIZE]	= D,
+	[BLKJOB_VERB_ROLLBACK]	= W | D,
+	[BLKJOB_VERB_SET]	= C | R | P | Y | S | W | D,
+	[BLKJOB_VERB_MARK]	= C | R | P | Y | S,
+	[BLKJOB_VERB_UNMARK]	= C | P | S,
+};
+
+/* Which states may come next? */
+static const u16 state_next[BLKJOB_NR_STATES] = {
+	[BLKJOB_CREATED]	= R | P | X,
+	[BLKJOB_RUNNING]	= P | Y | X,
+	[BLKJOB_PAUSED]		= R | X,
+	[BLKJOB_READY]		= S | W | X,
+	[BLKJOB_STANDBY]	= Y | X,
+	[BLKJOB_WAITING]	= Y | D | X | E,
+	[BLKJOB_PENDING]	= Y | W | X | E,
+	[BLKJOB_ABORTING]	= E,
+	[BLKJOB_CONCLUDED]	= 0,
+};
+
+#undef C
+#undef R
+#undef P
+#undef Y
+#undef S
+#undef W
+#undef D
+#undef X
+#undef E
+
+const char *bj_state_name(enum blkjob_state state)
+{
+	return state_names[state];
+}
+
+const char *bj_verb_name(enum blkjob_verb verb)
+{
+	return verb_names[verb];
+}
+
+int bj_verb_parse(const char *name)
+{
+	return match_string(verb_names, BLKJOB_NR_VERBS, name);
+}
+
+bool bj_verb_allowed(enum blkjob_verb verb, enum blkjob_state state)
+{
+	return verb_states[verb] & BIT(state);
+}
+
+bool bj_state_follows(enum blkjob_state from, enum blkjob_state to)
+{
+	return state_next[from] & BIT(to);
+}

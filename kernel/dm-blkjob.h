@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * dm-blkjob: what the files of the module share.
+ *
+ * A job is one machine: the region map says what is still to be copied from
+ * the source to the target device, the copy pipeline empties it as fast as the
+ * pacer allows, the state machine takes the verbs. A job type is what
+ * foreground I/O does meanwhile (struct blkjob_type).
+ */
+#ifndef DM_BLKJOB_H
+#define DM_BLKJOB_H
+
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/device-mapper.h>
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "dm-blkjob-args.h"
+#include "dm-blkjob-busy.h"
+#include "dm-blkjob-window.h"
+#include "dm-blkjob-pace.h"
+#include "dm-blkjob-regions.h"
+#include "dm-blkjob-state.h"
+#include "dm-blkjob-stats.h"
+
+#define DM_MSG_PREFIX	BLKJOB_TARGET
+
+struct blkjob;
+struct blkjob_type;
+
+/* A range of a device that a job reads or writes, known to all jobs. */
+struct bj_claim {
+	struct list_head list;		/* claims_lock; self-linked = none */
+	struct gendisk *disk;
+	u64 first;			/* sectors of the whole disk */
+	u64 last;
+	bool writes;
+};
+
+struct bj_leg {
+	struct dm_dev *dev;
+	sector_t start;
+	sector_t shift;		/* start, less where the target begins in dm's table */
+	struct bj_claim claim;
+};
+
+/* Which leg serves reads, and counts. */
+enum bj_side {
+	BJ_SOURCE,
+	BJ_TARGET,
+};
+
+/* Foreground I/O in progress: dm's per-bio data. */
+struct bj_io {
+	sector_t sector;		/* in the target's own range */
+	unsigned int nr_sectors;
+	u8 path;			/* how it went, the type's business */
+	u64 held_since;			/* ns, 0 = never held */
+	/* If it is timed, see bj_time_bio(): */
+	struct blkjob *job;
+	u64 begun;			/* ns */
+	bio_end_io_t *end_io;		/* dm's */
+};
+
+/* What the status line counts; job->lock. Bytes unless said otherwise. */
+struct bj_stats {
+	u64 copied;			/* as data */
+	u64 zeroed;			/* as zeroes, or known to be */
+	u64 recopied;			/* of both, after the first sweep */
+	u64 passes;			/* sweeps begun */
+	u64 errors[2];			/* failed operations, by enum bj_side */
+	const char *last_op;		/* NULL = no error yet */
+	int last_errno;
+	sector_t last_sector;
+	u64 pause_ns;			/* longest that a write was held */
+};
+
+/* Rates over a window of about a second; job->lock. */
+struct bj_rate {
+	u64 since;			/* ns */
+	u64 done;			/* bytes, at since */
+	u64 dirtied;
+	u64 copy_rate;			/* bytes/s, of the last full window */
+	u64 dirty_rate;
+};
+
+/* What the message "events" tells. */
+struct bj_event {
+	u64 time;			/* ns, wall clock */
+	u64 offset;			/* bytes done by then */
+	enum blkjob_state state;	/* the new one */
+	const char *op;			/* of an error, NULL = state change */
+	int err;
+	sector_t sector;
+	const char *action;		/* what followed from the error */
+};
+
+/* The last ones; job->lock. */
+#define BJ_EVENTS 32
+struct bj_events {
+	u64 next;			/* number of the next one */
+	struct bj_event ring[BJ_EVENTS];
+};
+
+/* The cache of the target device. Worker, but for ended. */
+struct bj_flush {
+	u64 wanted;			/* the last ticket */
+	u64 begun;			/* the last one when a flush began */
+	u64 done;			/* tickets up to here are covered */
+	bool running;
+	bool ended;			/* set by the bio's end */
+	u64 submitted;			/* ns */
+	struct work_struct submit;
+	struct bio bio;
+};
+
+/*
+ * Submitting may sleep, on a device that is busy or dead. So there is a thread
+ * for each leg, and the worker never waits for a device.
+ */
+struct bj_submitter {
+	struct llist_head slots;
+	struct work_struct work;
+};
+
+/* The copy pipeline. All else in it belongs to the worker, job->work. */
+struct bj_pipe {
+	struct bj_submitter submitter[2];	/* by enum bj_side */
+	struct llist_head done;		/* slots whose bio ended; any context */
+	struct list_head free;		/* of struct bj_slot */
+	struct list_head extents;	/* of struct bj_extent, not in use */
+	unsigned int nr_slots;
+	unsigned int slot_bytes;	/* constant */
+	struct bj_extent *extent;	/* being issued, or NULL */
+	u64 cursor;			/* next region of the sweep */
+	u64 careful_first;		/* regions to take one at a time, ... */
+	u64 careful_end;		/* ... up to here; equal = none */
+	bool careful_again;		/* a failure in this sweep */
+	bool wrapped;			/* the next extent begins a pass */
+	bool blocked;			/* all that is dirty is busy too */
+	bool no_zeroes;			/* the target device has refused them */
+	u64 in_flight;			/* bytes; read by status */
+	u64 on_leg[2];			/* bytes of pieces, by enum bj_side */
+	u64 next_tick;			/* ns; latency control */
+	unsigned int request_bytes;	/* largest of both devices; constant */
+};
+
+struct blkjob {
+	struct dm_target *ti;
+	struct list_head ring;		/* groups_lock; the members, no head */
+	struct list_head named;		/* groups_lock; jobs with a group */
+	char group[BLKJOB_GROUP_NAME + 1];	/* "" = none */
+	const struct blkjob_type *type;
+	void *private;			/* the type's */
+	struct bj_leg *reads;		/* serves reads; NULL = map decides */
+	struct bj_leg leg[2];		/* by enum bj_side */
+	unsigned int sample_mask;	/* the consumer's I/Os that are timed */
+	u64 nr_sectors;
+	unsigned int region_shift;	/* region = 1 << shift sectors */
+
+	struct bj_regions map;
+	struct bj_busy *busy;
+	struct bj_pipe pipe;
+	bool target_is_zero;	/* where nothing was copied yet */
+	struct bj_cpu_stats __percpu *cpu_stats;
+
+	/*
+	 * The worker: the pipeline, then the type's step(). It is the only
+	 * thread that starts and ends copies and that changes phases which
+	 * need waiting; messages set the state and kick it.
+	 */
+	struct workqueue_struct *wq;
+	struct work_struct work;
+	struct delayed_work tick;	/* kicks the worker later */
+	struct hrtimer copy_timer;	/* ... when it may copy more */
+	struct work_struct event;	/* dm_table_event() sleeps */
+	bool idle;			/* the worker found nothing to do */
+	atomic_t ios;			/* own bios in flight */
+	wait_queue_head_t drained;	/* ios fell to 0, or stopped */
+	struct bj_flush flush;
+
+	spinlock_t lock;		/* irqsave; all that follows */
+	enum blkjob_state state;
+	bool suspended;
+	bool noflush;			/* ... and dm takes bios back */
+	bool wait_on_resume;		/* from standby on to waiting */
+	bool soft_cancel;		/* waiting ends at the source ... */
+	bool past_instant;		/* ... and has let it go already, ... */
+	bool settled;			/* ... and all before that is safe */
+	bool io_failed;			/* io_status: a leg failed */
+	bool urgent;			/* the consumer waits for the copy */
+	bool narrow;			/* what is in flight is in its way */
+	enum bj_side active;
+	const char *result;		/* NULL until concluded */
+	const char *error;		/* NULL = none */
+	unsigned long abort_deadline;	/* jiffies */
+	u64 retry_at;			/* ns; policy ignore */
+	u64 backoff;			/* ns; 0 = the last copy went well */
+	unsigned long next_error_event;	/* jiffies */
+	u64 waiting_pass;		/* stats.passes when waiting began */
+	struct bj_options opt;
+	struct bj_pace pace;
+	struct bj_window window;
+	struct bj_stats stats;
+	struct bj_rate rate;
+	struct bj_events events;
+};
+
+/*
+ * A job type. map and end_io are dm's (any context that dm calls them in, they
+ * never wait). step and state_changed are called from the worker, and under
+ * job->lock, respectively.
+ */
+struct blkjob_type {
+	const char *name;
+	/* May sleep. 0, or -errno with a sentence in error (BJ_ERROR_LEN). */
+	int (*ctr)(struct blkjob *job, char *error);
+	/* Nothing is in flight any more. Also after a failed ctr. */
+	void (*dtr)(struct blkjob *job);
+	/* Reads only if job->reads is NULL; end_io for writes only. */
+	int (*map)(struct blkjob *job, struct bio *bio);
+	int (*end_io)(struct blkjob *job, struct bio *bio, blk_status_t *error);
+	/* Move the phase on; true: there is more to do at once. */
+	bool (*step)(struct blkjob *job);
+	void (*state_changed)(struct blkjob *job);
+	/* Under job->lock: send no write until it is dropped. */
+	void (*hold)(struct blkjob *job);
+	/* Foreground bios that wait for the worker must not wait any more. */
+	void (*presuspend)(struct blkjob *job);
+	/* Under job->lock, the last call: the worker then brings it to stopped. */
+	void (*stop)(struct blkjob *job);
+	bool (*stopped)(struct blkjob *job);
+	/* Held foreground writes, for the status line. */
+	unsigned int (*held)(struct blkjob *job);
+	bool (*synced)(struct blkjob *job);
+	/* copy_mode auto has begun to send writes to both legs. */
+	bool (*diverged)(struct blkjob *job);
+};
+
+extern const struct blkjob_type bj_mirror_type;
+
+/* dm-blkjob-target.c */
+static inline const char *bj_name(struct blkjob *job)
+{
+	return dm_table_device_name(job->ti->table);
+}
+
+/* dm-blkjob-legs.c: all may sleep */
+int bj_legs_open(struct blkjob *job, const struct bj_args *args, char *error);
+void bj_legs_close(struct blkjob *job);
+
+/*
+ * dm-blkjob-group.c: a job without a name is a group of its own. Process
+ * context. Under the locks of a group, its members and their states stand
+ * still.
+ */
+int bj_group_join(struct blkjob *job, char *error);
+void bj_group_leave(struct blkjob *job);
+void bj_group_lock(struct blkjob *job);
+void bj_group_unlock(struct blkjob *job);
+/* If a member has ended, the others do not switch: take them back. */
+void bj_group_follow(struct blkjob *job);
+/* Worker: @job is at the end of a soft cancel. True if all are: concluded. */
+bool bj_group_settled(struct blkjob *job);
+/* Under the locks. They return 0, or -EPERM and why (BJ_ERROR_LEN). */
+int __bj_group_complete(struct blkjob *job, char *why);
+int __bj_group_finalize(struct blkjob *job, enum bj_side active, char *why);
+void __bj_group_rollback(struct blkjob *job);
+
+/* dm-blkjob-control.c */
+void bj_start(struct blkjob *job);
+/* job->lock held: */
+void __bj_state_set(struct blkjob *job, enum blkjob_state state);
+void __bj_conclude(struct blkjob *job, const char *result, enum bj_side active);
+void __bj_abort(struct blkjob *job, const char *error);
+u64 __bj_copy_wait(struct blkjob *job);
+void __bj_latency_bound_set(struct blkjob *job);
+void __bj_error(struct blkjob *job, enum bj_side side, const char *op,
+		blk_status_t status, sector_t sector);
+/* Worker: */
+void bj_recovered(struct blkjob *job);
+/* Any context: */
+bool bj_backing_off(struct blkjob *job);
+void bj_kick(struct blkjob *job);
+void bj_wake(struct blkjob *job);
+void bj_error(struct blkjob *job, enum bj_side side, const char *op,
+	      blk_status_t status, sector_t sector);
+/* dm's message method. */
+int bj_message(struct blkjob *job, unsigned int argc, char **argv,
+	       char *result, unsigned int maxlen);
+
+/* dm-blkjob-events.c; job->lock held: */
+void __bj_event_state(struct blkjob *job);
+/* The last error of the statistics; the word must stay. */
+void __bj_event_error(struct blkjob *job, const char *action);
+/* May sleep. Lines from event @number on, as many as fit; returns 1. */
+int bj_events_reply(struct blkjob *job, u64 number, char *result,
+		    unsigned int maxlen);
+
+/* dm-blkjob-copy.c: worker only, but for bj_pipe_init (ctr) */
+int bj_pipe_init(struct blkjob *job);
+bool bj_pipe_run(struct blkjob *job);
+/*
+ * Draw a ticket for all that the target device has now; ask with it whether
+ * that is on stable storage. Asking begins a flush if need be, and the worker
+ * runs again when that has ended. No ticket is 0.
+ */
+u64 bj_flush_ticket(struct blkjob *job);
+bool bj_flushed(struct blkjob *job, u64 ticket);
+
+/* dm-blkjob-slot.c, in dtr; the rest of it in dm-blkjob-copy.h */
+void bj_slots_exit(struct blkjob *job);
+
+/* dm-blkjob-active.c, for all jobs: when the module comes and goes */
+int bj_active_caches_init(void);
+void bj_active_caches_exit(void);
+
+/* dm-blkjob-status.c */
+void bj_status(struct blkjob *job, status_type_t type, char *result,
+	       unsigned int maxlen);
+void __bj_rate_update(struct blkjob *job, u64 now);
+u64 bj_dirty_bytes(struct blkjob *job);
+
+/* Regions that @nr sectors from @sector on touch. */
+static inline u64 bj_first_region(const struct blkjob *job, sector_t sector)
+{
+	return sector >> job->region_shift;
+}
+
+static inline u64 bj_last_region(const struct blkjob *job, sector_t sector,
+				 sector_t nr)
+{
+	return (sector + nr - 1) >> job->region_shift;
+}
+
+static inline void bj_mark_dirty(struct blkjob *job, sector_t sector,
+				 sector_t nr)
+{
+	bj_regions_set(&job->map, bj_first_region(job, sector),
+		       bj_last_region(job, sector, nr));
+}
+
+static inline struct block_device *bj_bdev(struct blkjob *job,
+					   enum bj_side side)
+{
+	return job->leg[side].dev->bdev;
+}
+
+/* Sector of the leg for @sector of the job. */
+static inline sector_t bj_leg_sector(struct blkjob *job, enum bj_side side,
+				     sector_t sector)
+{
+	return job->leg[side].start + sector;
+}
+
+#endif

@@ -1,0 +1,253 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Every command line in the documents is run as it stands there, and what the
+# command offers is in its manual page.
+
+# shellcheck disable=SC2154 # set by lib-cli.sh
+# shellcheck source=lib-cli.sh
+. "$(dirname "$0")/lib-cli.sh"
+
+RST=Documentation/admin-guide/device-mapper/blkjob.rst
+MAN=Documentation/man/blkjob.8
+
+# The project's directory is somewhere above this file, or above the command.
+find_documents() {
+	local dir
+
+	for dir in "$PWD" "$(dirname "$(command -v blkjob)")"; do
+		while [ "$dir" != / ]; do
+			[ ! -e "$dir/$RST" ] || {
+				docs=$dir
+				return
+			}
+			dir=$(dirname "$dir")
+		done
+	done
+	skip "the documents are not here"
+}
+
+# device PATH NAME: the path that a document uses is our device, for this case.
+device() {
+	[ ! -e "$1" ] || skip "this machine has $1"
+	must ln -s "${dev[$2]}" "$1"
+	links+=("$1")
+}
+
+no_links() {
+	[ ${#links[@]} -eq 0 ] || rm -f "${links[@]}"
+}
+
+# The lines between the fences, without what is said behind them.
+readme_lines() {
+	awk '/^```/ { on = !on; next } on' "$docs/README.md" | sed 's/ *#.*//'
+}
+
+# The text of the manual page.
+man_text() {
+	sed 's/\\f[A-Z]//g; s/\\-/-/g; s/\\&//g' "$docs/$MAN"
+}
+
+man_lines() {
+	man_text | sed -n '/^\.SH EXAMPLES/,/^\.SH FILES/s/^# //p'
+}
+
+# rst_block N: the Nth block of commands in the section "Examples".
+rst_block() {
+	sed -n '/^Examples$/,/^Known issues$/p' "$docs/$RST" |
+		awk -v wanted="$1" '
+			/::$/ { block++ }
+			/^   [^ ]/ && block == wanted { print substr($0, 4); next }
+			/^     / && block == wanted { print substr($0, 4) }' |
+		sed -e ':a' -e '/\\$/N; s/\\\n *//; ta' -e '/^#/d'
+}
+
+volume() {
+	links=()
+	find_documents
+	BJ_VG=vg0
+	disk a 32M
+	disk n 32M
+	disk d 16M
+	disk e 4M
+	vg a n
+	lv data -L 16M vg0 "${dev[a]}"
+	lv log -L 4M vg0 "${dev[a]}"
+	fill data 1
+	fill log 2
+	device /dev/nvme0n1p1 n
+	device /dev/sdd d
+	device /dev/sde e
+}
+
+# as_written LINE...: all of them, in this order.
+as_written() {
+	local line
+
+	for line; do
+		say "runs: $line"
+		bash -c "$line" >"$BJ_TMP/said" 2>&1 </dev/null || {
+			quote <"$BJ_TMP/said"
+			no_links
+			fail "does not work: $line"
+		}
+	done
+}
+
+readme() {
+	local lines
+
+	volume
+	mapfile -t lines < <(readme_lines | grep '^blkjob ')
+	holds "${#lines[@]} >= 3"
+	as_written "${lines[@]}"
+	no_links
+	is devices "$(lv_field data devices)" "${dev[n]}(0)"
+	filled data 1
+	nothing_left
+}
+
+manual_page() {
+	local lines
+
+	volume
+	mapfile -t lines < <(man_lines)
+	holds "${#lines[@]} >= 3"
+	as_written "${lines[@]}"
+	no_links
+	is devices "$(lv_field data devices)" "${dev[n]}(0)"
+	same data d
+	same log e
+	nothing_left
+}
+
+# What make is told to make is there, and all packages have their names right.
+build_lines() {
+	local line goal goals=0
+
+	find_documents
+	for goal in $(readme_lines | grep -v '^apt' | grep -oE 'make [a-z_ ]+' |
+		sed 's/^make//'); do
+		grep -q "^$goal:.*##" "$docs/Makefile" ||
+			fail "no goal $goal in the Makefile"
+		goals=$((goals + 1))
+	done
+	holds "$goals >= 4"
+	line=$(readme_lines | sed -n 's/^apt install //p')
+	[ -n "$line" ] || fail "no line that installs packages"
+	need apt-get
+	# shellcheck disable=SC2086 # packages
+	must apt-get -q -s install $line
+}
+
+# script BLOCK [JOB...]: the text says when to go on.
+script() {
+	local block=$1 line size='' job state
+
+	shift
+	while read -r line; do
+		case $line in
+		*' complete') state=ready ;;
+		*' finalize') state=pending ;;
+		*) state='' ;;
+		esac
+		[ -z "$state" ] || for job; do
+			must bj_dm wait "$job" "$BJ_TIMEOUT" "state=$state|pending"
+		done
+		say "runs: $line"
+		eval "$line" >"$BJ_TMP/said" 2>&1 </dev/null || {
+			quote <"$BJ_TMP/said"
+			no_links
+			fail "does not work: $line"
+		}
+	done < <(rst_block "$block")
+}
+
+by_hand() {
+	links=()
+	find_documents
+	BJ_PREFIX=''
+	disk b 16M
+	disk c 16M
+	fill b 1
+	device /dev/sdb b
+	device /dev/sdc c
+	holds "$(rst_block 1 | wc -l) >= 10"
+	dm data "0 32768 linear ${dev[b]} 0"
+	[ -e /dev/mapper/data ] || must dmsetup mknodes data
+	script 1 job
+	no_links
+	[[ $(bj_dm table data) == *" linear "* ]] || fail "no linear table at the end"
+	filled data 1
+	fill data 2
+	filled c 2
+	filled b 1
+}
+
+limit_and_copy() {
+	links=()
+	find_documents
+	BJ_PREFIX=''
+	disk b 16M
+	disk c 16M
+	fill b 1
+	holds "$(rst_block 2 | wc -l) == 2"
+	holds "$(rst_block 3 | wc -l) == 1"
+	mirror job b c speed 65536
+	script 2
+	bj_wait_state job ready
+	script 3
+	bj_wait_state job concluded
+	expect job result completed
+	expect job active source
+	same b c
+}
+
+two_devices() {
+	local name
+
+	links=()
+	find_documents
+	BJ_PREFIX=''
+	for name in 1 2; do
+		disk "b$name" 1M
+		disk "c$name" 1M
+		mirror "job$name" "b$name" "c$name" group db
+	done
+	holds "$(rst_block 4 | wc -l) == 3"
+	script 4 job1 job2
+	expect job1 active target
+	expect job2 active target
+}
+
+# One option or word per line.
+options() {
+	grep -oE -- '--[a-z][a-z-]+' | sort -u
+}
+
+# Commands and their options: in the manual page, as the command itself has them.
+complete_manual() {
+	local command said all=''
+
+	find_documents
+	man_text >"$BJ_TMP/man"
+	options <"$BJ_TMP/man" >"$BJ_TMP/man-options"
+	for command in $(blkjob help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
+		grep -qE "^\.(B|BI|BR) \"?$command( |\"|\$)" "$BJ_TMP/man" ||
+			fail "the manual page has no entry for $command"
+		said=$(blkjob help "$command")
+		all+=$said$'\n'
+		options <<<"$said" >"$BJ_TMP/options"
+		said=$(comm -23 "$BJ_TMP/options" "$BJ_TMP/man-options" | xargs)
+		is "options of $command that the manual page lacks" "$said" ""
+	done
+	# Of dmsetup and LVM, in the text.
+	{
+		printf '%s\n' --refresh --nolockfs --deferred
+		options <<<"$all"
+	} | sort >"$BJ_TMP/options"
+	said=$(comm -13 "$BJ_TMP/options" "$BJ_TMP/man-options" | xargs)
+	is "options that no command has" "$said" ""
+}
+
+cli_run readme manual_page build_lines by_hand limit_and_copy two_devices complete_manual

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The tables of states and verbs, against what is written out here by hand:
+ * QEMU's tables (job.c, JobVerbTable and JobSTT) where there is such a verb or
+ * state, with the differences named.
+ */
+#include "dm-blkjob-state.h"
+#include "unit.h"
+
+/* created Running Paused readY Standby Waiting penDing aborting(X) concludEd */
+static const char letters[] = "CRPYSWDXE";
+
+static const struct {
+	enum blkjob_verb verb;
+	const char *states;
+} verbs[] = {
+	{ BLKJOB_VERB_CANCEL, "CRPYSWD" },	/* as QEMU's */
+	{ BLKJOB_VERB_PAUSE, "CRPYS" },
+	{ BLKJOB_VERB_RESUME, "CRPYS" },
+	{ BLKJOB_VERB_COMPLETE, "YS" },
+	{ BLKJOB_VERB_FINALIZE, "D" },
+	{ BLKJOB_VERB_SET, "CRPYSWD" },		/* QEMU: not in W and D */
+	{ BLKJOB_VERB_ROLLBACK, "WD" },		/* ours */
+	{ BLKJOB_VERB_MARK, "CRPYS" },		/* ours */
+	{ BLKJOB_VERB_UNMARK, "CPS" },		/* ours */
+};
+
+/*
+ * QEMU's, without null. Ours: a created job may start paused (P); a cancel does
+ * not wake a paused job first (X behind P and S); waiting goes back to ready
+ * by rollback, and ends a soft cancel; pending goes back to ready.
+ */
+static const char * const follows[BLKJOB_NR_STATES] = {
+	[BLKJOB_CREATED] = "RPX",
+	[BLKJOB_RUNNING] = "PYX",
+	[BLKJOB_PAUSED] = "RX",
+	[BLKJOB_READY] = "SWX",
+	[BLKJOB_STANDBY] = "YX",
+	[BLKJOB_WAITING] = "DYXE",
+	[BLKJOB_PENDING] = "YWXE",
+	[BLKJOB_ABORTING] = "E",
+	[BLKJOB_CONCLUDED] = "",
+};
+
+static void verb_table(void)
+{
+	unsigned int i, state;
+
+	CHECK_EQ(ARRAY_SIZE(verbs), BLKJOB_NR_VERBS);
+	for (i = 0; i < ARRAY_SIZE(verbs); i++)
+		for (state = 0; state < BLKJOB_NR_STATES; state++)
+			CHECK(bj_verb_allowed(verbs[i].verb, state) ==
+			      !!strchr(verbs[i].states, letters[state]),
+			      "%s in %s", bj_verb_name(verbs[i].verb),
+			      bj_state_name(state));
+}
+
+static void transitions(void)
+{
+	unsigned int from, to;
+
+	for (from = 0; from < BLKJOB_NR_STATES; from++)
+		for (to = 0; to < BLKJOB_NR_STATES; to++)
+			CHECK(bj_state_follows(from, to) ==
+			      !!strchr(follows[from], letters[to]),
+			      "%s -> %s", bj_state_name(from),
+			      bj_state_name(to));
+}
+
+/* From everywhere there is a way to the end, and none out of it. */
+static void always_an_end(void)
+{
+	unsigned int from, to, reached = BIT(BLKJOB_CONCLUDED), round;
+
+	for (round = 0; round < BLKJOB_NR_STATES; round++)
+		for (from = 0; from < BLKJOB_NR_STATES; from++)
+			for (to = 0; to < BLKJOB_NR_STATES; to++)
+				if (bj_state_follows(from, to) &&
+				    reached & BIT(to))
+					reached |= BIT(from);
+	CHECK_EQ(reached, BIT(BLKJOB_NR_STATES) - 1);
+	for (to = 0; to < BLKJOB_NR_STATES; to++)
+		CHECK(!bj_state_follows(BLKJOB_CONCLUDED, to), "%u", to);
+}
+
+static void names(void)
+{
+	static const char * const states[] = {
+		"created", "running", "paused", "ready", "standby", "waiting",
+		"pending", "aborting", "concluded",
+	};
+	unsigned int i;
+
+	CHECK_EQ(ARRAY_SIZE(states), BLKJOB_NR_STATES);
+	for (i = 0; i < BLKJOB_NR_STATES; i++)
+		CHECK(!strcmp(bj_state_name(i), states[i]), "%s", states[i]);
+	for (i = 0; i < BLKJOB_NR_VERBS; i++)
+		CHECK_EQ(bj_verb_parse(bj_verb_name(i)), i);
+	CHECK(bj_verb_parse("") == -EINVAL, "-");
+	CHECK(bj_verb_parse("Pause") == -EINVAL, "-");
+	CHECK(bj_verb_parse("pauses") == -EINVAL, "-");
+	CHECK(bj_verb_parse("dismiss") == -EINVAL, "-");
+}
+
+static const struct unit_case cases[] = {
+	{ "state: verb table", verb_table },
+	{ "state: transitions", transitions },
+	{ "state: always an end", always_an_end },
+	{ "state: names", names },
+};
+
+UNIT_MAIN(cases)

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Block devices: names, sizes, and who stands on whom, from sysfs. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "blkjob.h"
+#include "cleanup.h"
+#include "device.h"
+#include "dm.h"
+
+static int resolve_path(const char *path, dev_t *devno)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return -errno;
+	if (!S_ISBLK(st.st_mode))
+		return -ENOTBLK;
+	*devno = st.st_rdev;
+	return 0;
+}
+
+static int resolve_dm(const char *name, dev_t *devno)
+{
+	struct dm_dev dev;
+	int err = dm_find_name(name, &dev);
+
+	if (!err)
+		*devno = dev.devno;
+	return err;
+}
+
+int device_resolve(const char *ref, dev_t *devno)
+{
+	const char *slash = strchr(ref, '/');
+	autofree char *vg = NULL, *name = NULL, *path = NULL;
+
+	if (slash == ref)
+		return resolve_path(ref, devno);
+	if (slash) {
+		vg = strndup(ref, slash - ref);
+		name = vg ? dm_join_lv_name(vg, slash + 1) : NULL;
+	}
+	if (!resolve_dm(name ? name : ref, devno))
+		return 0;
+	path = xasprintf("/dev/%s", ref);
+	return resolve_path(path, devno);
+}
+
+static char *sysfs_path(dev_t devno, const char *rest)
+{
+	return xasprintf("/sys/dev/block/%u:%u%s", major(devno), minor(devno),
+			 rest);
+}
+
+char *device_path(dev_t devno)
+{
+	autofree char *link = sysfs_path(devno, "");
+	char target[512], *name;
+	struct dm_dev dev;
+	ssize_t len;
+
+	if (!dm_find(devno, &dev))
+		return xasprintf("/dev/mapper/%s", dev.name);
+	len = readlink(link, target, sizeof(target) - 1);
+	if (len < 0)
+		return xasprintf("%u:%u", major(devno), minor(devno));
+	target[len] = '\0';
+	name = strrchr(target, '/');
+	return xasprintf("/dev/%s", name ? name + 1 : target);
+}
+
+bool device_is_dm(dev_t devno)
+{
+	autofree char *path = sysfs_path(devno, "/dm");
+
+	return access(path, F_OK) == 0;
+}
+
+/* One line of a sysfs file; "" if it is not there. */
+static void read_attribute(dev_t devno, const char *attr, char *buf, size_t len)
+{
+	autofree char *path = sysfs_path(devno, attr);
+	FILE *f = fopen(path, "re");
+
+	buf[0] = '\0';
+	if (!f)
+		return;
+	if (!fgets(buf, len, f))
+		buf[0] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	fclose(f);
+}
+
+/* A node of its own, so that no link or missing udev can mislead us. */
+int device_open(dev_t devno, int flags)
+{
+	autofree char *path = xasprintf("/dev/.blkjob-%d-%u:%u", getpid(),
+					major(devno), minor(devno));
+	int fd;
+
+	if (mknod(path, S_IFBLK | 0600, devno))
+		return -errno;
+	fd = open(path, flags | O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	unlink(path);
+	return fd;
+}
+
+int device_limits(dev_t devno, bool exclusive, struct device_limits *lim)
+{
+	autoclose int fd = device_open(devno, exclusive ? O_RDONLY | O_EXCL :
+							 O_RDONLY);
+	char zoned[32];
+	int lbs, ro;
+
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, BLKGETSIZE64, &lim->size) || ioctl(fd, BLKSSZGET, &lbs) ||
+	    ioctl(fd, BLKROGET, &ro))
+		return -errno;
+	lim->logical_block = lbs;
+	lim->read_only = ro;
+	read_attribute(devno, "/queue/zoned", zoned, sizeof(zoned));
+	lim->zoned = *zoned && strcmp(zoned, "none");
+	return 0;
+}
+
+static int read_devno(dev_t devno, const char *attr, dev_t *result)
+{
+	unsigned int maj, min;
+	char buf[32];
+
+	read_attribute(devno, attr, buf, sizeof(buf));
+	if (sscanf(buf, "%u:%u", &maj, &min) != 2)
+		return -ENOENT;
+	*result = makedev(maj, min);
+	return 0;
+}
+
+size_t device_related(dev_t devno, const char *relation, dev_t **list)
+{
+	autofree char *rest = xasprintf("/%s", relation);
+	autofree char *path = sysfs_path(devno, rest);
+	DIR *dir = opendir(path);
+	struct dirent *e;
+	size_t n = 0;
+
+	*list = NULL;
+	while (dir && (e = readdir(dir))) {
+		autofree char *attr = xasprintf("/%s/%s/dev", relation,
+						e->d_name);
+
+		if (e->d_name[0] == '.')
+			continue;
+		*list = xrealloc(*list, (n + 1) * sizeof(**list));
+		if (!read_devno(devno, attr, &(*list)[n]))
+			n++;
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+/* The disk of a partition, otherwise the device itself. */
+static dev_t whole_disk(dev_t devno)
+{
+	autofree char *part = sysfs_path(devno, "/partition");
+	dev_t disk;
+
+	if (access(part, F_OK) || read_devno(devno, "/../dev", &disk))
+		return devno;
+	return disk;
+}
+
+bool device_stands_on(dev_t devno, dev_t below)
+{
+	autofree dev_t *slaves = NULL;
+	size_t n, i;
+
+	if (devno == below || whole_disk(devno) == below)
+		return true;
+	n = device_related(devno, "slaves", &slaves);
+	for (i = 0; i < n; i++)
+		if (device_stands_on(slaves[i], below))
+			return true;
+	return false;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Block devices of any kind, by number. */
+#ifndef BLKJOB_DEVICE_H
+#define BLKJOB_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A path, vg/lv, a dm name or a name below /dev. 0 or a negative errno. */
+int device_resolve(const char *ref, dev_t *devno);
+/* "/dev/mapper/x" or "/dev/sda"; the caller frees. Never NULL. */
+char *device_path(dev_t devno);
+bool device_is_dm(dev_t devno);
+
+struct device_limits {
+	uint64_t size;			/* bytes */
+	unsigned int logical_block;
+	bool read_only;
+	bool zoned;
+};
+
+/* A file descriptor, or a negative errno. */
+int device_open(dev_t devno, int flags);
+/* Opens the device with O_EXCL if @exclusive: fails with EBUSY if in use. */
+int device_limits(dev_t devno, bool exclusive, struct device_limits *lim);
+
+/* What stands on it ("holders") or under it ("slaves"). The caller frees. */
+size_t device_related(dev_t devno, const char *relation, dev_t **list);
+/* True if @devno is @below or stands on it, at any depth; partitions count. */
+bool device_stands_on(dev_t devno, dev_t below);
+
+#endif

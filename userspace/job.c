@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Finding jobs, asking after them and sending them verbs. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "blkjob.h"
+#include "cleanup.h"
+#include "device.h"
+#include "job.h"
+#include "kmsg.h"
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t len = strlen(s), n = strlen(end);
+
+	return len >= n && !strcmp(s + len - n, end);
+}
+
+/*
+ * "BLKJOB-<id>-job", or under a logical volume "LVM-<vgid><lvid>-blkjob". What
+ * the target device is to replace the source in stands before the last word:
+ * "BLKJOB-<id>-253:5-job".
+ */
+static bool is_job_uuid(const char *uuid)
+{
+	return (!strncmp(uuid, "BLKJOB-", 7) && ends_with(uuid, "-job")) ||
+	       (!strncmp(uuid, "LVM-", 4) && ends_with(uuid, "-blkjob"));
+}
+
+bool job_is_private(const struct dm_dev *dev)
+{
+	return is_job_uuid(dev->uuid) ||
+	       (!strncmp(dev->uuid, "BLKJOB-", 7) && ends_with(dev->uuid, "-src")) ||
+	       (!strncmp(dev->uuid, "LVM-", 4) && ends_with(dev->uuid, "-blkjobsrc"));
+}
+
+static dev_t parse_replaces(const char *uuid)
+{
+	const char *last = strrchr(uuid, '-'), *at = last;
+	unsigned int maj, min;
+
+	while (at && at > uuid && at[-1] != '-')
+		at--;
+	if (!at || sscanf(at, "%u:%u-", &maj, &min) != 2)
+		return 0;
+	return makedev(maj, min);
+}
+
+/* Named "blkjob.3f2a91c4", with a uuid of ours -> true, and the id. */
+static bool own_stack(const struct dm_dev *dev, char *id)
+{
+	size_t prefix = strlen(JOB_PREFIX), i;
+
+	if (strncmp(dev->name, JOB_PREFIX, prefix) || !is_job_uuid(dev->uuid) ||
+	    strlen(dev->name) != prefix + JOB_ID_LEN)
+		return false;
+	for (i = prefix; dev->name[i]; i++)
+		if (!isxdigit((unsigned char)dev->name[i]))
+			return false;
+	strcpy(id, dev->name + prefix);
+	return true;
+}
+
+static int parse_table(struct job *job, const struct table *t)
+{
+	unsigned int smaj, smin, tmaj, tmin;
+	unsigned long long soff, toff;
+
+	if (t->n != 1 || strcmp(t->seg[0].type, BLKJOB_TARGET))
+		return -EINVAL;
+	if (sscanf(t->seg[0].params, "%*s %u:%u %llu %u:%u %llu",
+		   &smaj, &smin, &soff, &tmaj, &tmin, &toff) != 6)
+		return -EINVAL;
+	job->source = makedev(smaj, smin);
+	job->target = makedev(tmaj, tmin);
+	job->source_offset = soff;
+	job->target_offset = toff;
+	job->length = t->seg[0].len;
+	return 0;
+}
+
+/* The device that stands on a stack of ours, if there is one. */
+static void find_user(struct job *job)
+{
+	autofree dev_t *holders = NULL;
+
+	if (device_related(job->dev.devno, "holders", &holders) == 0 ||
+	    dm_find(holders[0], &job->user))
+		job->user = (struct dm_dev) { 0 };
+}
+
+int job_update(struct job *job)
+{
+	autotable struct table t = { 0 };
+	int err = dm_get_status(job->dev.devno, &t);
+
+	if (err)
+		return err;
+	if (t.n != 1 || strcmp(t.seg[0].type, BLKJOB_TARGET))
+		return -ENXIO;
+	return status_parse(t.seg[0].params, &job->st);
+}
+
+/* -EINVAL if the device is no job. */
+static int job_read(const struct dm_dev *dev, struct job *job)
+{
+	autotable struct table t = { 0 };
+	int err;
+
+	*job = (struct job) { .dev = *dev };
+	err = dm_get_table(dev->devno, false, &t);
+	if (!err)
+		err = parse_table(job, &t);
+	if (!err)
+		err = job_update(job);
+	if (err)
+		return err;
+	if (own_stack(dev, job->id)) {
+		find_user(job);
+		job->replaces = parse_replaces(dev->uuid);
+	} else {
+		strcpy(job->id, dev->name);
+		job->by_hand = true;
+		job->user = *dev;
+	}
+	return 0;
+}
+
+int job_list(struct job **jobs, size_t *n)
+{
+	autofree struct dm_dev *devs = NULL;
+	size_t count, i;
+	int err;
+
+	*jobs = NULL;
+	*n = 0;
+	err = dm_list_all(&devs, &count);
+	if (err)
+		return fail(EX_REFUSED,
+			    "cannot talk to device-mapper: %s; this needs root and the kernel module dm-mod",
+			    strerror(-err));
+	for (i = 0; i < count; i++) {
+		*jobs = xrealloc(*jobs, (*n + 1) * sizeof(**jobs));
+		if (!job_read(&devs[i], &(*jobs)[*n]))
+			(*n)++;
+	}
+	return 0;
+}
+
+bool job_unprepared(const struct job *job)
+{
+	autotable struct table t = { 0 };
+	autofree char *events = NULL;
+
+	if (job->by_hand || job->st.state != BLKJOB_PAUSED ||
+	    dm_get_table(job->dev.devno, false, &t) || t.n != 1 ||
+	    !strstr(t.seg[0].params, " sync none "))
+		return false;
+	/* Created and paused, and nothing since. */
+	return !dm_message_reply(job->dev.devno, "events 2", &events) &&
+	       (!events || !*events);
+}
+
+static bool job_matches(const struct job *job, const char *ref, dev_t devno)
+{
+	if (!strcmp(job->id, ref) || !strcmp(job->dev.name, ref))
+		return true;
+	return devno && (devno == job->user.devno || devno == job->dev.devno ||
+			 (job->by_hand && devno == job->source));
+}
+
+int job_find_all(const char *ref, struct job **jobs, size_t *n)
+{
+	size_t all, i;
+	dev_t devno = 0;
+	int err = job_list(jobs, &all);
+
+	*n = 0;
+	if (err)
+		return err;
+	if (device_resolve(ref, &devno))
+		devno = 0;
+	for (i = 0; i < all; i++) {
+		if (job_matches(&(*jobs)[i], ref, devno)) {
+			(*jobs)[0] = (*jobs)[i];
+			*n = 1;
+			return 0;
+		}
+	}
+	for (i = 0; i < all; i++)
+		if (!strcmp((*jobs)[i].st.group, ref))
+			(*jobs)[(*n)++] = (*jobs)[i];
+	return *n ? 0 : fail(EX_REFUSED, "no job \"%s\"; see: blkjob list",
+			     ref);
+}
+
+int job_find(const char *ref, struct job *job)
+{
+	autofree struct job *jobs = NULL;
+	size_t n;
+	int err = job_find_all(ref, &jobs, &n);
+
+	if (err)
+		return err;
+	*job = jobs[0];
+	return n == 1 ? 0 :
+	       fail(EX_REFUSED,
+		    "%s is a group of %zu jobs, and this is for one job; see: blkjob list",
+		    ref, n);
+}
+
+bool job_in(const struct job *job, unsigned int states)
+{
+	return states & (1u << job->st.state);
+}
+
+char *dm_dev_label(const struct dm_dev *dev)
+{
+	autofree char *vg = NULL, *lv = NULL;
+
+	if (!dev->devno)
+		return xstrdup("-");
+	if (!strncmp(dev->uuid, "LVM-", 4) &&
+	    dm_split_lv_name(dev->name, &vg, &lv))
+		return xasprintf("%s/%s", vg, lv);
+	return xasprintf("/dev/mapper/%s", dev->name);
+}
+
+char *job_device(const struct job *job)
+{
+	return dm_dev_label(job->user.devno ? &job->user : &job->dev);
+}
+
+int job_send(const struct job *job, const char *fmt, ...)
+{
+	autoclose int log = kmsg_open();
+	autofree char *why = NULL, *text = NULL;
+	struct job now = *job;
+	va_list ap;
+	int err;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = xstrdup(fmt);
+	va_end(ap);
+	err = dm_message(job->dev.devno, text);
+	if (!err)
+		return 0;
+	if (err == -ENXIO || job_update(&now) == -ENXIO)
+		return fail(EX_ROLLED_BACK,
+			    "job %s is gone; its layer was removed", job->id);
+	why = kmsg_reason(log);
+	return fail(EX_REFUSED,
+		    "job %s (%s) refused \"%s\": %s; see: blkjob status %s",
+		    job->id, status_state_name(now.st.state), text,
+		    why ? why : strerror(-err), job->id);
+}
+
+int job_error(const struct job *job)
+{
+	const struct status *st = &job->st;
+	autofree char *dev = job_device(job);
+	bool source;
+
+	if (!*st->error)
+		return 0;
+	source = !strncmp(st->last_error, "read", 4);
+	return fail(source ? EX_SOURCE : EX_TARGET,
+		    "job %s: %s of the %s failed (%s, last error %s); %s keeps running on its source",
+		    job->id, source ? "a read" : "a write",
+		    source ? "source" : "target device", st->error,
+		    *st->last_error ? st->last_error : "unknown", dev);
+}
+
+int job_detached(const struct job *job, bool will_switch)
+{
+	if (will_switch)
+		return fail(EX_DETACHED,
+			    "detached; job %s goes on in the kernel but will not switch by itself. 'blkjob complete %s' to continue, 'blkjob cancel %s' to stop",
+			    job->id, job->id, job->id);
+	return fail(EX_DETACHED,
+		    "detached; job %s goes on in the kernel. 'blkjob wait %s' to come back, 'blkjob cancel %s' to stop",
+		    job->id, job->id, job->id);
+}
