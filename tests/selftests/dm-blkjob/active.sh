@@ -7,17 +7,9 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-pair() {
-	disk s 8M
-	disk t 8M
-	fill s 1
-	layer ls s
-	layer lt t
-}
-
 # in_step [KEY VALUE]...: both legs are equal, and stay so.
 in_step() {
-	pair
+	legs 8M
 	mirror j ls lt copy_mode write-blocking "$@"
 	bj_wait j state=ready actively_synced=1
 }
@@ -107,7 +99,7 @@ unaligned() {
 acknowledged() {
 	local i
 
-	pair
+	legs 8M
 	mirror j ls lt copy_mode "$1"
 	bj_wait_state j ready
 	for i in 2 3 4; do
@@ -153,7 +145,7 @@ charges() {
 changed() {
 	local i
 
-	pair
+	legs 8M
 	mirror j ls lt
 	bj_wait_state j ready
 	tell j pause

@@ -227,6 +227,7 @@ void job_begin(void)
 		 (unsigned long long)target->offset, nr, options);
 	run.jobs++;
 	run.calm = roll(2);
+	run.switched = false;
 	run.last = (struct status) {};
 	run.events = 0;
 	run.event[0] = '\0';

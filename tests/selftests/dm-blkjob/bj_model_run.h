@@ -17,6 +17,7 @@ struct run {
 	uint64_t dice;
 	int source;			/* which leg is it now? */
 	bool calm;			/* nothing fails in this job */
+	bool switched;			/* the target device counts */
 	bool *exempt;			/* by sector: never to be copied */
 	struct status last;
 	unsigned int events;		/* read so far */

@@ -118,10 +118,16 @@ static struct verb random_verb(bool simple)
 	return parse(text);
 }
 
+/* To the target device. */
+static bool is_switch(const struct verb *verb)
+{
+	return verb->verb == BLKJOB_VERB_FINALIZE && !verb->source;
+}
+
 static void send(struct verb *verb)
 {
 	/* It may have got through before this thread is told. */
-	if (verb->verb == BLKJOB_VERB_FINALIZE && !verb->source)
+	if (is_switch(verb))
 		data_counts(!run.source, true);
 	verb->r = dm_message(run.job, 0, verb->text);
 	if (verb->r && verb->r != -EPERM)
@@ -135,13 +141,18 @@ static void demand(const struct verb *verb, uint64_t since, uint64_t flushes)
 	uint64_t first, end, unit = run.last.granularity / SECTOR;
 
 	did("%s: %s", verb->text, verb->r ? strerror(-verb->r) : "accepted");
-	if (verb->verb == BLKJOB_VERB_FINALIZE && !verb->source)
-		data_counts(verb->r ? !run.source : run.source, false);
 	if (verb->r) {
 		run.refused++;
+		/* Unless an earlier one has made it the one that counts. */
+		if (is_switch(verb) && !run.switched)
+			data_counts(!run.source, false);
 		return;
 	}
 	run.accepted++;
+	if (is_switch(verb)) {
+		run.switched = true;
+		data_counts(run.source, false);
+	}
 	if (verb->verb == BLKJOB_VERB_CANCEL || verb->source)
 		run.let_go_at = since;
 	if (verb->verb == BLKJOB_VERB_COMPLETE ||
@@ -217,15 +228,13 @@ void step_two_masters(void)
 		sched_yield();
 	send(&verbs[0]);
 	pthread_join(thread, NULL);
+	/* One of two may have been refused: the other one first. */
 	for (i = 0; i < 2; i++)
-		demand(&verbs[i], since, flushes);
-	/* One of two may have been refused. */
+		if (!verbs[i].r)
+			demand(&verbs[i], since, flushes);
 	for (i = 0; i < 2; i++)
-		if (verbs[i].verb == BLKJOB_VERB_FINALIZE &&
-		    !verbs[i].source && !verbs[i].r) {
-			data_counts(!run.source, true);
-			data_counts(run.source, false);
-		}
+		if (verbs[i].r)
+			demand(&verbs[i], since, flushes);
 	explain(verbs, 2);
 }
 

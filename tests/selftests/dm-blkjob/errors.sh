@@ -9,14 +9,6 @@
 
 SECTORS=16384
 
-pair() {
-	disk s 8M
-	disk t 8M
-	fill s 1
-	layer ls s
-	layer lt t
-}
-
 # failed WORD LAST_ERROR: the job, and nothing else.
 failed() {
 	bj_wait_state j concluded
@@ -26,7 +18,7 @@ failed() {
 }
 
 source_read() {
-	pair
+	legs 8M
 	bad ls s 8000 8
 	mirror j ls lt granularity 4096
 	failed source-read-error "read:5:8000"
@@ -42,7 +34,7 @@ source_read() {
 }
 
 target_write() {
-	pair
+	legs 8M
 	bad lt t 4096 8
 	mirror j s lt granularity 4096
 	failed target-write-error "write:5:4096"
@@ -54,7 +46,7 @@ target_write() {
 
 # Under load, in each way of writing, with the whole device gone.
 target_gone() {
-	pair
+	legs 8M
 	mirror j s lt speed 2097152 copy_mode "$1"
 	load a j 1 -r 10
 	bj_wait j 'offset>500000'
@@ -74,7 +66,7 @@ target_gone() {
 # Nothing but the flush before ready fails.
 target_flush() {
 	need_target flakey
-	pair
+	legs 8M
 	swap lt "0 $SECTORS flakey ${dev[t]} 0 0 60 1 error_writes"
 	mirror j s lt sync none
 	failed target-flush-error "flush:5:0"
@@ -83,7 +75,7 @@ target_flush() {
 
 # A user's own error is his own, and nobody knows what is on the source then.
 user_write() {
-	pair
+	legs 8M
 	mirror j ls lt granularity 4096
 	bj_wait_state j ready
 	tell j pause
@@ -101,7 +93,7 @@ user_write() {
 
 # A write that is held in the commit window because LEG has failed.
 held() {
-	pair
+	legs 8M
 	mirror j ls lt
 	bj_wait_state j ready
 	tell j complete
@@ -191,7 +183,7 @@ source_held_rollback() {
 
 # A soft cancel of a job whose target device has failed meanwhile.
 cancel_with_error() {
-	pair
+	legs 8M
 	mirror j s lt
 	bj_wait_state j ready
 	tell j pause
@@ -210,7 +202,7 @@ broken() {
 
 # stop LEG KEY: paused, and it goes on where it was.
 stop() {
-	pair
+	legs 8M
 	broken "$1"
 	mirror j ls lt granularity 4096 "$2" stop
 	bj_wait_state j paused
@@ -228,7 +220,7 @@ stop() {
 ignore() {
 	local before after
 
-	pair
+	legs 8M
 	broken "$1"
 	mirror j ls lt granularity 4096 "$2" ignore
 	bj_wait j "${2#on_}s>1"
@@ -254,7 +246,7 @@ events() {
 
 # enospc LEG KEY WORD: any other error is reported.
 enospc() {
-	pair
+	legs 8M
 	broken "$1"
 	mirror j ls lt granularity 4096 "$2" enospc
 	bj_wait_state j concluded
@@ -263,7 +255,7 @@ enospc() {
 
 # The policy of the moment counts.
 set_policy() {
-	pair
+	legs 8M
 	mirror j ls lt granularity 4096 paused on
 	tell j set on_target_error stop
 	broken t

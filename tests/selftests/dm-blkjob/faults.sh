@@ -9,14 +9,6 @@
 
 BJ_COPY_MODE=auto
 
-pair() {
-	disk s 8M
-	disk t 8M
-	fill s 1
-	layer ls s
-	layer lt t
-}
-
 # The end of a job that failed: the consumer is on the source and lives.
 ended() {
 	bj_wait_state j concluded
@@ -28,7 +20,7 @@ ended() {
 # All good neighbours of a bad region are copied, although they were read
 # together with it.
 neighbours() {
-	pair
+	legs 8M
 	bad ls s 8000 8
 	mirror j ls lt granularity 4096 on_source_error ignore
 	bj_wait j offset=$((8388608 - 4096))
@@ -43,7 +35,7 @@ neighbours() {
 
 # One region at a time: the offset is where the bad one begins.
 report_at() {
-	pair
+	legs 8M
 	bad ls s 8000 8
 	mirror j ls lt granularity 4096 buf_size 4096
 	bj_wait_state j concluded
@@ -55,7 +47,7 @@ report_at() {
 
 # Stopped as often as it fails, and not lost what there was.
 stop_at() {
-	pair
+	legs 8M
 	bad ls s 8000 8
 	mirror j ls lt granularity 4096 buf_size 4096 on_source_error stop
 	bj_wait_state j paused
@@ -74,7 +66,7 @@ stop_at() {
 
 # Both legs fail, each with a policy of its own.
 both_fail() {
-	pair
+	legs 8M
 	bad ls s 8000 8
 	bad lt t 4000 8
 	mirror j ls lt granularity 4096 on_source_error "$1" on_target_error "$2"
@@ -97,7 +89,7 @@ both_fail() {
 
 # cancel_stopped [force]: paused by an error, and not wanted any more.
 cancel_stopped() {
-	pair
+	legs 8M
 	bad lt t 8000 8
 	mirror j ls lt granularity 4096 on_target_error stop
 	bj_wait_state j paused
@@ -114,7 +106,7 @@ cancel_stopped() {
 # all errors would not do, it gets no flushes.
 flush_fails() {
 	need_target flakey
-	pair
+	legs 8M
 	mirror j ls lt on_target_error stop
 	bj_wait_state j ready
 	swap lt "0 16384 flakey ${dev[t]} 0 0 60 1 error_writes"
@@ -154,7 +146,7 @@ flush_fails_once() {
 ignored_for_ever() {
 	local before after
 
-	pair
+	legs 8M
 	mirror j ls lt on_target_error ignore
 	bj_wait_state j ready
 	dead lt
@@ -174,12 +166,13 @@ ignored_for_ever() {
 
 # In the middle of a stack: who is above sees nothing of the policy's work.
 middle() {
-	pair
-	mirror j ls lt granularity 4096 on_target_error "$1" speed 4194304
+	legs 8M
+	# Nothing is copied before it fails: a job that was ready stands by.
+	mirror j ls lt granularity 4096 on_target_error "$1" paused on
 	layer top j
 	load a top 1 -r 10
 	bad lt t 8000 800
-	tell j set speed 0
+	tell j resume
 	bj_wait j 'target_errors>0'
 	case $1 in
 	report)
@@ -203,7 +196,7 @@ middle() {
 # The copy fails while the device is suspended, and the suspend waits for it.
 fails_while_suspended() {
 	need_target delay
-	pair
+	legs 8M
 	dm e "0 16384 error"
 	dm slow "0 16384 delay ${dev[t]} 0 0 ${dev[e]} 0 700"
 	# One region, which is not tried again in parts
@@ -220,7 +213,7 @@ throttled() {
 	local leg
 
 	need_target delay
-	pair
+	legs 8M
 	for leg; do
 		gone "l$leg"
 		dm "l$leg" "0 16384 delay ${dev[$leg]} 0 5"
@@ -280,7 +273,7 @@ grows() {
 modes() {
 	local name
 
-	pair
+	legs 8M
 	bad lt t 8000 8
 	mirror j ls lt granularity 4096
 	bj_wait_state j concluded

@@ -90,7 +90,7 @@ in_step() {
 # It comes back: nothing was lost, the job goes on by itself.
 comes_back() {
 	pair
-	mirror j s lt speed 4194304
+	mirror j s lt speed 1048576
 	bj_wait j 'offset>500000'
 	ctl suspend lt
 	load a j 1

@@ -193,6 +193,15 @@ layer() {
 	dm "$1" "0 $(sectors "$2") linear ${dev[$2]} 0"
 }
 
+# legs SIZE: source s with data, target device t, and the layers ls, lt over them.
+legs() {
+	disk s "$1"
+	disk t "$1"
+	fill s 1
+	layer ls s
+	layer lt t
+}
+
 # swap NAME LINE...: another table, without waiting for its I/O.
 swap() {
 	local name=$1
