@@ -7,11 +7,6 @@
  * the target device. Slots and extents are kept and used again, so copying
  * allocates nothing. Reads and writes overlap, up to buf_size bytes in flight.
  *
- * The rule that keeps the data safe: take the range (busy), clear its bits,
- * full barrier, then read the source. A foreground write that ends later sets
- * the bits again (bj_regions_set()). Busy also keeps two copies of one region
- * from being in flight together.
- *
  * bio ends only queue. All decisions are the worker's, without a lock; what
  * may sleep, submitting, is done by a thread for each leg.
  */
@@ -19,285 +14,7 @@
 
 #include "dm-blkjob-copy.h"
 
-#define BJ_SKIPS		256	/* busy extents passed over in one go */
 #define BJ_WINDOW_PIECES	4	/* at least, of latency control */
-#define BJ_NARROW		16	/* part of what is left, at most in flight */
-
-/*----------------- The cache of the target device -----------------*/
-
-static void flush_end_bio(struct bio *bio)
-{
-	struct blkjob *job = bio->bi_private;
-
-	rcu_read_lock();
-	bj_latency_add(job, BJ_LATENCY_FLUSH + BJ_TARGET, job->flush.submitted);
-	/* Pairs with flush_reap(): bi_status is there. */
-	smp_store_release(&job->flush.ended, true);
-	bj_kick(job);
-	rcu_read_unlock();
-}
-
-static void flush_submit(struct work_struct *work)
-{
-	struct blkjob *job = container_of(work, struct blkjob, flush.submit);
-	struct bio *bio = &job->flush.bio;
-
-	bio_init(bio, bj_bdev(job, BJ_TARGET), NULL, 0,
-		 REQ_OP_WRITE | REQ_PREFLUSH);
-	bio->bi_private = job;
-	bio->bi_end_io = flush_end_bio;
-	job->flush.submitted = ktime_get_ns();
-	submit_bio(bio);
-}
-
-static void flush_reap(struct blkjob *job)
-{
-	struct bj_flush *flush = &job->flush;
-	blk_status_t status;
-
-	/* Pairs with flush_end_bio(). */
-	if (!smp_load_acquire(&flush->ended))
-		return;
-	status = flush->bio.bi_status;
-	bio_uninit(&flush->bio);
-	flush->ended = false;
-	flush->running = false;
-	if (atomic_dec_and_test(&job->ios))
-		wake_up(&job->drained);
-	if (status) {
-		bj_error(job, BJ_TARGET, "flush", status, 0);
-	} else {
-		flush->done = flush->begun;
-		bj_recovered(job);
-	}
-}
-
-u64 bj_flush_ticket(struct blkjob *job)
-{
-	return ++job->flush.wanted;
-}
-
-bool bj_flushed(struct blkjob *job, u64 ticket)
-{
-	struct bj_flush *flush = &job->flush;
-
-	if (flush->done >= ticket)
-		return true;
-	if (flush->running || bj_backing_off(job))
-		return false;
-	flush->begun = flush->wanted;
-	flush->running = true;
-	atomic_inc(&job->ios);
-	queue_work(job->wq, &flush->submit);
-	return false;
-}
-
-/*---------------------------- Extents -----------------------------*/
-
-static void extent_sectors(struct blkjob *job, struct bj_extent *extent)
-{
-	u64 end = min((extent->first + extent->nr) << job->region_shift,
-		      job->nr_sectors);
-
-	extent->sector = extent->first << job->region_shift;
-	extent->nr_sectors = end - extent->sector;
-}
-
-static u64 extent_bytes(const struct bj_extent *extent)
-{
-	return extent->nr_sectors << SECTOR_SHIFT;
-}
-
-/* Take up to @max regions from @first on, as many as are dirty and not busy. */
-static bool extent_take(struct blkjob *job, struct bj_extent *extent, u64 first,
-			u64 max)
-{
-	long cleared;
-
-	extent->first = first;
-	extent->nr = bj_regions_run(&job->map, first, max);
-	extent_sectors(job, extent);
-	while (!bj_busy_trylock(job->busy, extent->sector, extent->nr_sectors)) {
-		if (extent->nr <= 1)
-			return false;
-		extent->nr = 1;
-		extent_sectors(job, extent);
-	}
-	cleared = bj_regions_clear(&job->map, extent->first,
-				   extent->first + extent->nr - 1);
-	if (cleared >= 0)
-		return true;
-	/* No memory to note that less is dirty: put back, and try later. */
-	bj_mark_dirty(job, extent->sector, extent->nr_sectors);
-	bj_busy_unlock(job->busy, extent->sector, extent->nr_sectors);
-	bj_wake(job);
-	return false;
-}
-
-/*
- * Bytes that may be in flight. A write that meets a region in flight makes it
- * dirty again (mirror, mode SYNC), and the longer the queue the longer each
- * region is in it: a set of regions that are written all the time becomes
- * clean only if few of them are in flight at once.
- */
-static u64 copy_window(struct blkjob *job)
-{
-	u64 left;
-
-	if (!READ_ONCE(job->narrow))
-		return U64_MAX;
-	left = bj_dirty_bytes(job) + job->pipe.in_flight;
-	return max_t(u64, left / BJ_NARROW, 1);
-}
-
-/* What the copy has on the leg where the consumer meets most of it. */
-static u64 leg_load(struct blkjob *job)
-{
-	const u64 *on_leg = job->pipe.on_leg;
-
-	/* In background mode that is the source. */
-	if (!READ_ONCE(job->narrow))
-		return on_leg[BJ_SOURCE];
-	return max(on_leg[BJ_SOURCE], on_leg[BJ_TARGET]);
-}
-
-/* Latency control: is there room for another piece? */
-static bool legs_full(struct blkjob *job)
-{
-	return !READ_ONCE(job->urgent) &&
-	       leg_load(job) >= READ_ONCE(job->window.bytes);
-}
-
-static u64 extent_max_regions(struct blkjob *job, u64 first)
-{
-	u64 unit = bj_pace_unit(&job->pace, job->pipe.slot_bytes) >>
-		   SECTOR_SHIFT;
-	u64 max = max_t(u64, min(unit, copy_window(job) >> SECTOR_SHIFT) >>
-			job->region_shift, 1);
-
-	if (first >= job->pipe.careful_first && first < job->pipe.careful_end)
-		return 1;
-	/* Not into the range that is tried one by one. */
-	if (job->pipe.careful_first < job->pipe.careful_end &&
-	    first < job->pipe.careful_first)
-		max = min(max, job->pipe.careful_first - first);
-	return max;
-}
-
-/*
- * Once more, one region at a time, so that a bad one costs only itself. The
- * range lasts until a whole sweep has gone by without a failure like this.
- */
-static void be_careful(struct bj_pipe *pipe, const struct bj_extent *extent)
-{
-	u64 end = extent->first + extent->nr;
-
-	if (pipe->careful_first == pipe->careful_end) {
-		pipe->careful_first = extent->first;
-		pipe->careful_end = end;
-	}
-	pipe->careful_first = min(pipe->careful_first, extent->first);
-	pipe->careful_end = max(pipe->careful_end, end);
-	pipe->careful_again = true;
-}
-
-static void careful_pass_begins(struct bj_pipe *pipe)
-{
-	if (!pipe->careful_again)
-		pipe->careful_first = pipe->careful_end;
-	pipe->careful_again = false;
-}
-
-static void pass_begins(struct blkjob *job)
-{
-	job->pipe.wrapped = false;
-	careful_pass_begins(&job->pipe);
-	spin_lock_irq(&job->lock);
-	job->stats.passes++;
-	spin_unlock_irq(&job->lock);
-}
-
-/* The next extent of the sweep that nobody else is busy with. */
-static struct bj_extent *extent_next(struct blkjob *job)
-{
-	struct bj_pipe *pipe = &job->pipe;
-	struct bj_extent *extent;
-	u64 from = pipe->cursor;
-	unsigned int skips = 0;
-	bool round = false;
-
-	extent = list_first_entry(&pipe->extents, struct bj_extent, list);
-	WRITE_ONCE(pipe->blocked, false);
-	while (skips < BJ_SKIPS) {
-		u64 region = bj_regions_next(&job->map, from);
-
-		if (region >= job->map.nr) {
-			if (round || !from)
-				break;
-			round = true;
-			pipe->wrapped = true;
-			from = 0;
-			continue;
-		}
-		if (extent_take(job, extent, region,
-				extent_max_regions(job, region))) {
-			pipe->cursor = extent->first + extent->nr;
-			pipe->in_flight += extent_bytes(extent);
-			if (pipe->wrapped)
-				pass_begins(job);
-			extent->first_pass = job->stats.passes == 1;
-			list_del(&extent->list);
-			return extent;
-		}
-		if (!pipe->blocked) {
-			WRITE_ONCE(pipe->blocked, true);
-			/*
-			 * Who holds it must know that it is waited for, and
-			 * may have let go just before: try again. Pairs with
-			 * bj_busy_unlock() in active_finish().
-			 */
-			smp_mb();
-			continue;
-		}
-		skips++;
-		from = region + 1;
-	}
-	return NULL;
-}
-
-/* All pieces are back: the range is free again. */
-static void extent_done(struct blkjob *job, struct bj_extent *extent)
-{
-	struct bj_pipe *pipe = &job->pipe;
-	u64 bytes = extent_bytes(extent);
-
-	if (extent->status || extent->abandoned)
-		bj_mark_dirty(job, extent->sector, extent->nr_sectors);
-	if (extent->status && extent->nr > 1)
-		be_careful(pipe, extent);
-	bj_busy_unlock(job->busy, extent->sector, extent->nr_sectors);
-	pipe->in_flight -= bytes;
-
-	spin_lock_irq(&job->lock);
-	if (!extent->status && !extent->abandoned) {
-		job->stats.copied += bytes - extent->zeroed;
-		job->stats.zeroed += extent->zeroed;
-		job->backoff = 0;
-		if (!extent->first_pass)
-			job->stats.recopied += bytes;
-	}
-	__bj_rate_update(job, ktime_get_ns());
-	spin_unlock_irq(&job->lock);
-
-	if (extent->status && extent->nr == 1)
-		bj_error(job, extent->failed_op[0] == 'r' ? BJ_SOURCE : BJ_TARGET,
-			 extent->failed_op, extent->status,
-			 extent->failed_sector);
-	if (!extent->status)
-		bj_recovered(job);
-	*extent = (struct bj_extent) {};
-	list_add(&extent->list, &pipe->extents);
-}
 
 /*----------------------------- Pieces -----------------------------*/
 
@@ -311,7 +28,7 @@ static void piece_done(struct bj_slot *slot)
 	    job->pipe.extent == extent)
 		job->pipe.extent = NULL;
 	if (!--extent->pieces && job->pipe.extent != extent)
-		extent_done(job, extent);
+		bj_extent_done(job, extent);
 	/* Last: a free slot promises a free extent. */
 	bj_slot_put(slot);
 	if (atomic_dec_and_test(&job->ios))
@@ -414,6 +131,24 @@ static u64 copy_wait(struct blkjob *job)
 	return wait;
 }
 
+/* What the copy has on the leg where the consumer meets most of it. */
+static u64 leg_load(struct blkjob *job)
+{
+	const u64 *on_leg = job->pipe.on_leg;
+
+	/* In background mode that is the source. */
+	if (!READ_ONCE(job->narrow))
+		return on_leg[BJ_SOURCE];
+	return max(on_leg[BJ_SOURCE], on_leg[BJ_TARGET]);
+}
+
+/* Latency control: is there room for another piece? */
+static bool legs_full(struct blkjob *job)
+{
+	return !READ_ONCE(job->urgent) &&
+	       leg_load(job) >= READ_ONCE(job->window.bytes);
+}
+
 /*
  * A region may be more than the speed limit allows in one go. And a window of
  * latency control is made of several pieces, that do not end all at once; but
@@ -442,13 +177,13 @@ static bool issue(struct blkjob *job)
 	u64 sectors;
 
 	if (legs_full(job) ||
-	    (!pipe->extent && pipe->in_flight >= copy_window(job)))
+	    (!pipe->extent && pipe->in_flight >= bj_copy_window(job)))
 		return false;
 	slot = bj_slot_get(job);
 	if (!slot)
 		return false;
 	if (!pipe->extent)
-		pipe->extent = extent_next(job);
+		pipe->extent = bj_extent_next(job);
 	extent = pipe->extent;
 	if (!extent) {
 		bj_slot_put(slot);
@@ -483,7 +218,7 @@ static void extent_abandon(struct blkjob *job)
 	job->pipe.extent = NULL;
 	extent->abandoned = true;
 	if (!extent->pieces)
-		extent_done(job, extent);
+		bj_extent_done(job, extent);
 }
 
 /* Latency control: look at the consumer's I/O once in a tick. */
@@ -525,7 +260,7 @@ bool bj_pipe_run(struct blkjob *job)
 
 	moved = !llist_empty(&job->pipe.done) || READ_ONCE(job->flush.ended);
 	latency_tick(job);
-	flush_reap(job);
+	bj_flush_reap(job);
 	reap(job);
 	while (!(wait = copy_wait(job)) && issue(job))
 		moved = true;
@@ -549,7 +284,7 @@ int bj_pipe_init(struct blkjob *job)
 	/* A tick of the jiffies would be as long as several operations. */
 	hrtimer_setup(&job->copy_timer, copy_timer_fired, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL);
-	INIT_WORK(&job->flush.submit, flush_submit);
+	bj_flush_init(job);
 	job->pipe.wrapped = true;
 	return bj_slots_init(job);
 }

@@ -44,6 +44,18 @@ struct bj_slot {
 	struct bio_vec vecs[];		/* the buffer, one entry per folio */
 };
 
+/* dm-blkjob-flush.c, and in dm-blkjob.h */
+void bj_flush_init(struct blkjob *job);
+void bj_flush_reap(struct blkjob *job);
+
+/* dm-blkjob-extent.c */
+/* The next extent of the sweep, taken out of the map; NULL: there is none. */
+struct bj_extent *bj_extent_next(struct blkjob *job);
+/* All its pieces are back, no more will be issued. */
+void bj_extent_done(struct blkjob *job, struct bj_extent *extent);
+/* Bytes that may be in flight. */
+u64 bj_copy_window(struct blkjob *job);
+
 /* dm-blkjob-slot.c */
 int bj_slots_init(struct blkjob *job);
 /* A free slot, or NULL if buf_size bytes are in use. Comes with an extent. */

@@ -306,7 +306,9 @@ int bj_events_reply(struct blkjob *job, u64 number, char *result,
 /* dm-blkjob-copy.c: worker only, but for bj_pipe_init (ctr) */
 int bj_pipe_init(struct blkjob *job);
 bool bj_pipe_run(struct blkjob *job);
+
 /*
+ * dm-blkjob-flush.c, worker only.
  * Draw a ticket for all that the target device has now; ask with it whether
  * that is on stable storage. Asking begins a flush if need be, and the worker
  * runs again when that has ended. No ticket is 0.
