@@ -182,8 +182,7 @@ void bj_recovered(struct blkjob *job)
 	/* The lock: who sets it has made its range dirty before. */
 	spin_lock_irq(&job->lock);
 	if ((job->state == BLKJOB_RUNNING || job->state == BLKJOB_READY ||
-	     job->state == BLKJOB_WAITING) &&
-	    bj_regions_next(&job->map, 0) == job->map.nr)
+	     job->state == BLKJOB_WAITING) && !bj_sweep_left(job))
 		job->io_failed = false;
 	spin_unlock_irq(&job->lock);
 }

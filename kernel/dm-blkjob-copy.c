@@ -18,21 +18,32 @@
 
 /*----------------------------- Pieces -----------------------------*/
 
+/* Of this extent no more is issued. */
+static void extent_stop(struct bj_extent *extent)
+{
+	if (extent->lane->extent == extent)
+		extent->lane->extent = NULL;
+}
+
+/* Not on a device any more. */
+static void piece_landed(struct blkjob *job)
+{
+	if (atomic_dec_and_test(&job->ios))
+		wake_up(&job->drained);
+}
+
 static void piece_done(struct bj_slot *slot)
 {
 	struct bj_extent *extent = slot->extent;
 	struct blkjob *job = slot->job;
 
 	/* A failed extent goes no further. */
-	if ((extent->status || extent->abandoned) &&
-	    job->pipe.extent == extent)
-		job->pipe.extent = NULL;
-	if (!--extent->pieces && job->pipe.extent != extent)
+	if (extent->status || extent->abandoned)
+		extent_stop(extent);
+	if (!--extent->pieces && extent->lane->extent != extent)
 		bj_extent_done(job, extent);
-	/* Last: a free slot promises a free extent. */
+	/* Last: a free slot promises a free extent, but for pipe.stored. */
 	bj_slot_put(slot);
-	if (atomic_dec_and_test(&job->ios))
-		wake_up(&job->drained);
 }
 
 static void piece_queue(struct bj_slot *slot, enum bj_side side)
@@ -85,6 +96,37 @@ static blk_status_t run_ended(struct bj_slot *slot, blk_status_t status)
 	return BLK_STS_OK;
 }
 
+/*
+ * The buffer has the only copy of the old data: then it stays in it until the
+ * target device takes it.
+ */
+static bool piece_keep(struct bj_slot *slot, blk_status_t status)
+{
+	struct bj_extent *extent = slot->extent;
+	struct blkjob *job = slot->job;
+
+	if (!slot->writing || extent->marked ||
+	    job->pipe.clear_at != BJ_CLEAR_READ)
+		return false;
+	list_add_tail(&slot->list, &job->pipe.kept);
+	bj_error(job, BJ_TARGET, "write", status,
+		 slot->sector + (slot->at >> SECTOR_SHIFT));
+	return true;
+}
+
+/* The bio went well: what comes next? False if the piece is finished. */
+static bool piece_go_on(struct bj_slot *slot)
+{
+	struct bj_extent *extent = slot->extent;
+
+	if (!slot->writing) {
+		extent->unread -= slot->bytes >> SECTOR_SHIFT;
+		if (!extent->unread)
+			bj_extent_read(slot->job, extent);
+	}
+	return piece_write(slot);
+}
+
 /* A bio ended: go on with the piece, or it is finished. */
 static void piece_ended(struct bj_slot *slot)
 {
@@ -97,18 +139,42 @@ static void piece_ended(struct bj_slot *slot)
 	/* Given up, and the status may be our own doing. */
 	if (READ_ONCE(job->state) >= BLKJOB_ABORTING) {
 		extent->abandoned = true;
-		piece_done(slot);
-		return;
+	} else {
+		if (slot->writing)
+			status = run_ended(slot, status);
+		if (!status && piece_go_on(slot))
+			return;
+		if (status && piece_keep(slot, status)) {
+			piece_landed(job);
+			return;
+		}
+		if (status && !extent->status) {
+			extent->status = status;
+			extent->failed_op = slot->writing ? "write" : "read";
+			extent->failed_sector = slot->sector +
+						(slot->at >> SECTOR_SHIFT);
+		}
 	}
-	if (slot->writing)
-		status = run_ended(slot, status);
-	if (status && !extent->status) {
-		extent->status = status;
-		extent->failed_op = slot->writing ? "write" : "read";
-		extent->failed_sector = slot->sector + (slot->at >> SECTOR_SHIFT);
+	piece_done(slot);
+	piece_landed(job);
+}
+
+/* The target device may take now what it did not; or it is of no use. */
+static void try_kept(struct blkjob *job)
+{
+	struct bj_slot *slot, *next;
+	LIST_HEAD(kept);
+
+	list_splice_init(&job->pipe.kept, &kept);
+	list_for_each_entry_safe(slot, next, &kept, list) {
+		if (READ_ONCE(job->state) >= BLKJOB_ABORTING) {
+			slot->extent->abandoned = true;
+			piece_done(slot);
+			continue;
+		}
+		atomic_inc(&job->ios);
+		piece_queue(slot, BJ_TARGET);
 	}
-	if (status || !piece_write(slot))
-		piece_done(slot);
 }
 
 static void reap(struct blkjob *job)
@@ -157,7 +223,8 @@ static bool legs_full(struct blkjob *job)
 static u64 piece_max_bytes(struct blkjob *job)
 {
 	unsigned int block = bdev_logical_block_size(bj_bdev(job, BJ_TARGET));
-	u64 unit = bj_pace_unit(&job->pace, job->pipe.slot_bytes);
+	unsigned int most = job->pipe.lane[BJ_SWEEP].slot_bytes;
+	u64 unit = bj_pace_unit(&job->pace, most);
 	u64 window = READ_ONCE(job->window.bytes);
 
 	if (window != U64_MAX)
@@ -165,32 +232,16 @@ static u64 piece_max_bytes(struct blkjob *job)
 			    max_t(u64, round_down(window / BJ_WINDOW_PIECES,
 						  SZ_4K), SZ_64K));
 	return min_t(u64, round_up(unit, max_t(unsigned int, block, SZ_4K)),
-		     job->pipe.slot_bytes);
+		     most);
 }
 
-/* Start to read the next piece. Returns false when there is none to start. */
-static bool issue(struct blkjob *job)
+/* Start to read the next piece of the lane's extent, of @max bytes at most. */
+static void piece_issue(struct bj_slot *slot, u64 max)
 {
-	struct bj_pipe *pipe = &job->pipe;
-	struct bj_extent *extent;
-	struct bj_slot *slot;
-	u64 sectors;
+	struct bj_extent *extent = slot->lane->extent;
+	u64 sectors = min_t(u64, extent->nr_sectors - extent->issued,
+			    max >> SECTOR_SHIFT);
 
-	if (legs_full(job) ||
-	    (!pipe->extent && pipe->in_flight >= bj_copy_window(job)))
-		return false;
-	slot = bj_slot_get(job);
-	if (!slot)
-		return false;
-	if (!pipe->extent)
-		pipe->extent = bj_extent_next(job);
-	extent = pipe->extent;
-	if (!extent) {
-		bj_slot_put(slot);
-		return false;
-	}
-	sectors = min_t(u64, extent->nr_sectors - extent->issued,
-			piece_max_bytes(job) >> SECTOR_SHIFT);
 	slot->extent = extent;
 	slot->sector = extent->sector + extent->issued;
 	slot->bytes = sectors << SECTOR_SHIFT;
@@ -198,27 +249,86 @@ static bool issue(struct blkjob *job)
 	extent->issued += sectors;
 	extent->pieces++;
 	if (extent->issued == extent->nr_sectors)
-		pipe->extent = NULL;
+		extent_stop(extent);
+	atomic_inc(&slot->job->ios);
+	piece_queue(slot, BJ_SOURCE);
+}
 
+/* One more piece of the sweep. Returns false when there is none to start. */
+static bool issue(struct blkjob *job)
+{
+	struct bj_pipe *pipe = &job->pipe;
+	struct bj_lane *lane = &pipe->lane[BJ_SWEEP];
+	struct bj_slot *slot;
+
+	if (legs_full(job) ||
+	    (!lane->extent && pipe->in_flight >= bj_copy_window(job)))
+		return false;
+	slot = bj_slot_get(job, lane);
+	if (!slot)
+		return false;
+	if (!lane->extent)
+		lane->extent = bj_extent_next(job);
+	if (!lane->extent) {
+		bj_slot_put(slot);
+		return false;
+	}
+	piece_issue(slot, piece_max_bytes(job));
 	spin_lock_irq(&job->lock);
 	bj_pace_charge(&job->pace, slot->bytes, ktime_get_ns());
 	spin_unlock_irq(&job->lock);
-	atomic_inc(&job->ios);
-	piece_queue(slot, BJ_SOURCE);
 	return true;
 }
 
-/* An extent begun before a pause or an error gives back what is not issued. */
-static void extent_abandon(struct blkjob *job)
+/* The rest of the extent that the consumer waits for. */
+static void issue_urgent(struct blkjob *job)
 {
-	struct bj_extent *extent = job->pipe.extent;
+	struct bj_lane *lane = &job->pipe.lane[BJ_URGENT];
+	struct bj_slot *slot;
+
+	while (lane->extent) {
+		slot = bj_slot_get(job, lane);
+		if (!slot)
+			return;
+		piece_issue(slot, lane->slot_bytes);
+	}
+}
+
+/* An extent begun before a pause or an error gives back what is not issued. */
+static void sweep_abandon(struct blkjob *job)
+{
+	struct bj_extent *extent = job->pipe.lane[BJ_SWEEP].extent;
 
 	if (!extent)
 		return;
-	job->pipe.extent = NULL;
+	extent_stop(extent);
 	extent->abandoned = true;
 	if (!extent->pieces)
 		bj_extent_done(job, extent);
+}
+
+int bj_copy_now(struct blkjob *job, u64 first, u64 last)
+{
+	struct bj_extent *sweep = job->pipe.lane[BJ_SWEEP].extent;
+	struct bj_lane *lane = &job->pipe.lane[BJ_URGENT];
+	struct bj_slot *slot;
+
+	if (lane->extent)
+		return -EAGAIN;
+	/* Not at the pace of the sweep. */
+	if (sweep && first >= sweep->first && first < sweep->first + sweep->nr)
+		sweep_abandon(job);
+	slot = bj_slot_get(job, lane);
+	if (!slot)
+		return -EAGAIN;
+	lane->extent = bj_extent_now(job, first, last);
+	if (!lane->extent) {
+		bj_slot_put(slot);
+		return -EBUSY;
+	}
+	piece_issue(slot, lane->slot_bytes);
+	issue_urgent(job);
+	return 0;
 }
 
 /* Latency control: look at the consumer's I/O once in a tick. */
@@ -236,13 +346,28 @@ static void latency_tick(struct blkjob *job)
 	spin_unlock_irq(&job->lock);
 }
 
+bool bj_sweep_left(struct blkjob *job)
+{
+	return job->pipe.swept &&
+	       bj_regions_next(&job->map, 0) < job->map.nr;
+}
+
+void bj_come_back(struct blkjob *job, u64 ns)
+{
+	struct hrtimer *timer = &job->copy_timer;
+
+	if (!hrtimer_active(timer) ||
+	    ktime_to_ns(hrtimer_get_remaining(timer)) > (s64)ns)
+		hrtimer_start(timer, ns_to_ktime(ns), HRTIMER_MODE_REL);
+}
+
 /* Come back when more may be copied in @wait ns, or for the next tick. */
-static void come_back(struct blkjob *job, u64 wait)
+static void wait_for_more(struct blkjob *job, u64 wait)
 {
 	struct bj_pipe *pipe = &job->pipe;
 
 	if (READ_ONCE(job->opt.latency_bound) &&
-	    (pipe->in_flight || bj_regions_next(&job->map, 0) < job->map.nr))
+	    (pipe->in_flight || bj_sweep_left(job)))
 		wait = min_not_zero(wait, BJ_WINDOW_TICK);
 	if (wait)
 		hrtimer_start(&job->copy_timer, ns_to_ktime(wait),
@@ -261,14 +386,19 @@ bool bj_pipe_run(struct blkjob *job)
 	moved = !llist_empty(&job->pipe.done) || READ_ONCE(job->flush.ended);
 	latency_tick(job);
 	bj_flush_reap(job);
+	bj_extents_flushed(job);
 	reap(job);
+	issue_urgent(job);
 	while (!(wait = copy_wait(job)) && issue(job))
 		moved = true;
 
+	if ((wait != U64_MAX && !bj_backing_off(job)) ||
+	    READ_ONCE(job->state) >= BLKJOB_ABORTING)
+		try_kept(job);
 	if (wait == U64_MAX)
-		extent_abandon(job);
+		sweep_abandon(job);
 	else
-		come_back(job, wait);
+		wait_for_more(job, wait);
 	return moved;
 }
 
@@ -286,5 +416,6 @@ int bj_pipe_init(struct blkjob *job)
 		      HRTIMER_MODE_REL);
 	bj_flush_init(job);
 	job->pipe.wrapped = true;
+	job->pipe.swept = true;
 	return bj_slots_init(job);
 }

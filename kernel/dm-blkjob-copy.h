@@ -8,23 +8,28 @@
 #include "dm-blkjob.h"
 
 struct bj_extent {
-	struct list_head list;	/* pipe.extents */
+	struct list_head list;	/* lane.extents, pipe.stored */
+	struct bj_lane *lane;
 	u64 first;		/* region */
 	u64 nr;
 	sector_t sector;
 	u64 nr_sectors;
 	u64 issued;		/* sectors handed to slots */
+	u64 unread;		/* sectors */
 	unsigned int pieces;	/* in slots */
+	bool marked;		/* its bits are set, see enum bj_clear_at */
 	bool abandoned;		/* not all of it will be issued */
 	bool first_pass;	/* no region of it was copied before */
 	u64 zeroed;		/* bytes written as zeroes, or left as such */
 	const char *failed_op;	/* of the first piece that failed */
 	blk_status_t status;
 	sector_t failed_sector;
+	u64 ticket;		/* in pipe.stored */
 };
 
 struct bj_slot {
-	struct list_head list;		/* pipe.free */
+	struct list_head list;		/* lane.free, pipe.kept */
+	struct bj_lane *lane;
 	union {
 		struct llist_node queued;	/* submitter.slots */
 		struct llist_node done;		/* pipe.done */
@@ -51,15 +56,26 @@ void bj_flush_reap(struct blkjob *job);
 /* dm-blkjob-extent.c */
 /* The next extent of the sweep, taken out of the map; NULL: there is none. */
 struct bj_extent *bj_extent_next(struct blkjob *job);
+/* One for the urgent lane, from @first on and up to @last; NULL: not now. */
+struct bj_extent *bj_extent_now(struct blkjob *job, u64 first, u64 last);
+/* All of it is in buffers. */
+void bj_extent_read(struct blkjob *job, struct bj_extent *extent);
 /* All its pieces are back, no more will be issued. */
 void bj_extent_done(struct blkjob *job, struct bj_extent *extent);
-/* Bytes that may be in flight. */
+/* Let go what waits for a flush, if that has ended. */
+void bj_extents_flushed(struct blkjob *job);
+/* Bytes that the sweep may have in flight. */
 u64 bj_copy_window(struct blkjob *job);
+
+static inline enum bj_side bj_extent_side(const struct bj_extent *extent)
+{
+	return extent->failed_op[0] == 'r' ? BJ_SOURCE : BJ_TARGET;
+}
 
 /* dm-blkjob-slot.c */
 int bj_slots_init(struct blkjob *job);
-/* A free slot, or NULL if buf_size bytes are in use. Comes with an extent. */
-struct bj_slot *bj_slot_get(struct blkjob *job);
+/* A free slot, or NULL if all that the lane may have are in use. */
+struct bj_slot *bj_slot_get(struct blkjob *job, struct bj_lane *lane);
 void bj_slot_put(struct bj_slot *slot);
 /* The run of data or of zeroes at slot->at; without @detect all is data. */
 void bj_slot_find_run(struct bj_slot *slot, bool detect);

@@ -8,6 +8,10 @@
  * full barrier, then read the source. A foreground write that ends later sets
  * the bits again (bj_regions_set()). Busy also keeps two copies of one region
  * from being in flight together.
+ *
+ * Where a foreground write waits until its regions are clean the bits are
+ * cleared later (enum bj_clear_at), and nobody ever sets them again. Then what
+ * is taken is marked and busy, and counts as in flight, not as dirty.
  */
 #include "dm-blkjob-copy.h"
 
@@ -32,10 +36,10 @@ static u64 extent_bytes(const struct bj_extent *extent)
 static bool extent_take(struct blkjob *job, struct bj_extent *extent, u64 first,
 			u64 max)
 {
-	long cleared;
-
 	extent->first = first;
 	extent->nr = bj_regions_run(&job->map, first, max);
+	if (!extent->nr)
+		return false;	/* unmarked just now */
 	extent_sectors(job, extent);
 	while (!bj_busy_trylock(job->busy, extent->sector, extent->nr_sectors)) {
 		if (extent->nr <= 1)
@@ -43,15 +47,34 @@ static bool extent_take(struct blkjob *job, struct bj_extent *extent, u64 first,
 		extent->nr = 1;
 		extent_sectors(job, extent);
 	}
-	cleared = bj_regions_clear(&job->map, extent->first,
-				   extent->first + extent->nr - 1);
-	if (cleared >= 0)
+	if (job->pipe.clear_at != BJ_CLEAR_TAKEN ||
+	    bj_regions_clear(&job->map, extent->first,
+			     extent->first + extent->nr - 1) >= 0)
 		return true;
 	/* No memory to note that less is dirty: put back, and try later. */
 	bj_mark_dirty(job, extent->sector, extent->nr_sectors);
 	bj_busy_unlock(job->busy, extent->sector, extent->nr_sectors);
 	bj_wake(job);
 	return false;
+}
+
+/* It was taken: from now on it is in flight. */
+static void extent_begin(struct blkjob *job, struct bj_extent *extent,
+			 struct bj_lane *lane)
+{
+	struct bj_pipe *pipe = &job->pipe;
+
+	list_del(&extent->list);
+	extent->lane = lane;
+	extent->unread = extent->nr_sectors;
+	extent->marked = pipe->clear_at != BJ_CLEAR_TAKEN;
+	/* Together, for the status line. */
+	spin_lock_irq(&job->lock);
+	extent->first_pass = extent->marked || job->stats.passes == 1;
+	pipe->in_flight += extent_bytes(extent);
+	if (extent->marked)
+		pipe->marked += extent_bytes(extent);
+	spin_unlock_irq(&job->lock);
 }
 
 /*
@@ -70,20 +93,27 @@ u64 bj_copy_window(struct blkjob *job)
 	return max_t(u64, left / BJ_NARROW, 1);
 }
 
+/* How many of @max regions from @first on may be taken together. */
+static u64 careful_max(const struct bj_pipe *pipe, u64 first, u64 max)
+{
+	if (first >= pipe->careful_first && first < pipe->careful_end)
+		return 1;
+	/* Not into the range that is tried one by one. */
+	if (pipe->careful_first < pipe->careful_end &&
+	    first < pipe->careful_first)
+		return min(max, pipe->careful_first - first);
+	return max;
+}
+
 static u64 extent_max_regions(struct blkjob *job, u64 first)
 {
-	u64 unit = bj_pace_unit(&job->pace, job->pipe.slot_bytes) >>
+	u64 unit = bj_pace_unit(&job->pace,
+				job->pipe.lane[BJ_SWEEP].slot_bytes) >>
 		   SECTOR_SHIFT;
 	u64 max = max_t(u64, min(unit, bj_copy_window(job) >> SECTOR_SHIFT) >>
 			job->region_shift, 1);
 
-	if (first >= job->pipe.careful_first && first < job->pipe.careful_end)
-		return 1;
-	/* Not into the range that is tried one by one. */
-	if (job->pipe.careful_first < job->pipe.careful_end &&
-	    first < job->pipe.careful_first)
-		max = min(max, job->pipe.careful_first - first);
-	return max;
+	return careful_max(&job->pipe, first, max);
 }
 
 /*
@@ -119,6 +149,12 @@ static void pass_begins(struct blkjob *job)
 	spin_unlock_irq(&job->lock);
 }
 
+/* One that is free; those that wait for a flush are not. */
+static struct bj_extent *extent_get(struct bj_lane *lane)
+{
+	return list_first_entry_or_null(&lane->extents, struct bj_extent, list);
+}
+
 /* The next extent of the sweep that nobody else is busy with. */
 struct bj_extent *bj_extent_next(struct blkjob *job)
 {
@@ -128,8 +164,10 @@ struct bj_extent *bj_extent_next(struct blkjob *job)
 	unsigned int skips = 0;
 	bool round = false;
 
-	extent = list_first_entry(&pipe->extents, struct bj_extent, list);
 	WRITE_ONCE(pipe->blocked, false);
+	extent = extent_get(&pipe->lane[BJ_SWEEP]);
+	if (!extent || !pipe->swept)
+		return NULL;
 	while (skips < BJ_SKIPS) {
 		u64 region = bj_regions_next(&job->map, from);
 
@@ -144,11 +182,9 @@ struct bj_extent *bj_extent_next(struct blkjob *job)
 		if (extent_take(job, extent, region,
 				extent_max_regions(job, region))) {
 			pipe->cursor = extent->first + extent->nr;
-			pipe->in_flight += extent_bytes(extent);
 			if (pipe->wrapped)
 				pass_begins(job);
-			extent->first_pass = job->stats.passes == 1;
-			list_del(&extent->list);
+			extent_begin(job, extent, &pipe->lane[BJ_SWEEP]);
 			return extent;
 		}
 		if (!pipe->blocked) {
@@ -167,36 +203,112 @@ struct bj_extent *bj_extent_next(struct blkjob *job)
 	return NULL;
 }
 
-/* All pieces are back: the range is free again. */
-void bj_extent_done(struct blkjob *job, struct bj_extent *extent)
+/* For the consumer: as many as one buffer holds. */
+struct bj_extent *bj_extent_now(struct blkjob *job, u64 first, u64 last)
+{
+	struct bj_lane *lane = &job->pipe.lane[BJ_URGENT];
+	struct bj_extent *extent = extent_get(lane);
+	u64 max = max_t(u64, lane->slot_bytes >> SECTOR_SHIFT >>
+			job->region_shift, 1);
+
+	max = careful_max(&job->pipe, first, min(max, last - first + 1));
+	if (!extent || !extent_take(job, extent, first, max))
+		return NULL;
+	extent_begin(job, extent, lane);
+	return extent;
+}
+
+/* Needs no memory: see enum bj_clear_at. */
+static void extent_clear(struct blkjob *job, struct bj_extent *extent)
+{
+	spin_lock_irq(&job->lock);
+	bj_regions_clear(&job->map, extent->first,
+			 extent->first + extent->nr - 1);
+	job->pipe.marked -= extent_bytes(extent);
+	spin_unlock_irq(&job->lock);
+	extent->marked = false;
+}
+
+void bj_extent_read(struct blkjob *job, struct bj_extent *extent)
+{
+	if (job->pipe.clear_at == BJ_CLEAR_READ && !extent->status &&
+	    !extent->abandoned)
+		extent_clear(job, extent);
+}
+
+static void extent_count(struct blkjob *job, const struct bj_extent *extent,
+			 bool copied)
 {
 	struct bj_pipe *pipe = &job->pipe;
 	u64 bytes = extent_bytes(extent);
 
-	if (extent->status || extent->abandoned)
-		bj_mark_dirty(job, extent->sector, extent->nr_sectors);
-	if (extent->status && extent->nr > 1)
-		be_careful(pipe, extent);
-	bj_busy_unlock(job->busy, extent->sector, extent->nr_sectors);
-	pipe->in_flight -= bytes;
-
 	spin_lock_irq(&job->lock);
-	if (!extent->status && !extent->abandoned) {
+	pipe->in_flight -= bytes;
+	if (extent->marked)
+		pipe->marked -= bytes;
+	if (copied) {
 		job->stats.copied += bytes - extent->zeroed;
 		job->stats.zeroed += extent->zeroed;
 		job->backoff = 0;
 		if (!extent->first_pass)
 			job->stats.recopied += bytes;
+		if (extent->lane == &pipe->lane[BJ_URGENT])
+			job->stats.urgent += bytes;
 	}
 	__bj_rate_update(job, ktime_get_ns());
 	spin_unlock_irq(&job->lock);
+}
 
-	if (extent->status && extent->nr == 1)
-		bj_error(job, extent->failed_op[0] == 'r' ? BJ_SOURCE : BJ_TARGET,
-			 extent->failed_op, extent->status,
-			 extent->failed_sector);
+/* The range is free again. */
+static void extent_end(struct blkjob *job, struct bj_extent *extent)
+{
+	bool copied = !extent->status && !extent->abandoned;
+	struct bj_pipe *pipe = &job->pipe;
+	struct bj_lane *lane = extent->lane;
+
+	if (copied && extent->marked)
+		extent_clear(job, extent);
+	if (!copied && pipe->clear_at == BJ_CLEAR_TAKEN)
+		bj_mark_dirty(job, extent->sector, extent->nr_sectors);
+	if (extent->status && extent->nr > 1)
+		be_careful(pipe, extent);
+	bj_busy_unlock(job->busy, extent->sector, extent->nr_sectors);
+	extent_count(job, extent, copied);
+
+	if (extent->status && extent->nr == 1) {
+		if (lane == &pipe->lane[BJ_URGENT])
+			job->type->urgent_failed(job, extent);
+		else
+			bj_error(job, bj_extent_side(extent), extent->failed_op,
+				 extent->status, extent->failed_sector);
+	}
 	if (!extent->status)
 		bj_recovered(job);
 	*extent = (struct bj_extent) {};
-	list_add(&extent->list, &pipe->extents);
+	list_add(&extent->list, &lane->extents);
+}
+
+void bj_extent_done(struct blkjob *job, struct bj_extent *extent)
+{
+	if (job->pipe.clear_at == BJ_CLEAR_FLUSHED && !extent->status &&
+	    !extent->abandoned) {
+		extent->ticket = bj_flush_ticket(job);
+		list_add_tail(&extent->list, &job->pipe.stored);
+		return;
+	}
+	extent_end(job, extent);
+}
+
+void bj_extents_flushed(struct blkjob *job)
+{
+	struct bj_extent *extent, *next;
+
+	list_for_each_entry_safe(extent, next, &job->pipe.stored, list) {
+		if (READ_ONCE(job->state) >= BLKJOB_ABORTING)
+			extent->abandoned = true;
+		else if (!bj_flushed(job, extent->ticket))
+			return;
+		list_del(&extent->list);
+		extent_end(job, extent);
+	}
 }

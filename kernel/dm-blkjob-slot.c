@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Slots: the buffers of the copy pipeline, and the bios that fill and empty
- * them. A slot is kept from piece to piece, so copying allocates nothing.
+ * them. A slot is kept from piece to piece, so copying allocates nothing. Each
+ * lane has its own.
  */
 #include <linux/sizes.h>
 
@@ -14,25 +15,22 @@
 
 /*----------------------------- Slots ------------------------------*/
 
-/*
- * Every slot comes with an extent: one in flight has at least one slot, so
- * there is always an extent for a free slot.
- */
-static bool extent_add(struct blkjob *job, gfp_t gfp)
+/* Every slot comes with an extent: one in flight has at least one slot. */
+static bool extent_add(struct bj_lane *lane, gfp_t gfp)
 {
 	struct bj_extent *extent = kzalloc(sizeof(*extent), gfp);
 
 	if (!extent)
 		return false;
-	list_add(&extent->list, &job->pipe.extents);
+	list_add(&extent->list, &lane->extents);
 	return true;
 }
 
-static void extent_drop(struct blkjob *job)
+static void extent_drop(struct list_head *extents)
 {
 	struct bj_extent *extent;
 
-	extent = list_first_entry(&job->pipe.extents, struct bj_extent, list);
+	extent = list_first_entry(extents, struct bj_extent, list);
 	list_del(&extent->list);
 	kfree(extent);
 }
@@ -52,9 +50,10 @@ static void slot_free(struct bj_slot *slot)
  * Large pages make few segments; order 0 always serves. The worker does not
  * wait for memory as long as it has one slot.
  */
-static struct bj_slot *slot_alloc(struct blkjob *job, gfp_t gfp)
+static struct bj_slot *slot_alloc(struct blkjob *job, struct bj_lane *lane,
+				  gfp_t gfp)
 {
-	unsigned int bytes = PAGE_ALIGN(job->pipe.slot_bytes), got = 0;
+	unsigned int bytes = PAGE_ALIGN(lane->slot_bytes), got = 0;
 	unsigned int order = get_order(bytes);
 	unsigned int max_vecs = bytes >> PAGE_SHIFT;
 	struct bj_slot *slot;
@@ -82,7 +81,8 @@ static struct bj_slot *slot_alloc(struct blkjob *job, gfp_t gfp)
 		got += PAGE_SIZE << order;
 	}
 	slot->job = job;
-	if (extent_add(job, gfp))
+	slot->lane = lane;
+	if (extent_add(lane, gfp))
 		return slot;
 
 no_memory:
@@ -90,42 +90,47 @@ no_memory:
 	return NULL;
 }
 
-struct bj_slot *bj_slot_get(struct blkjob *job)
+/* Bytes that the slots of a lane may have: half of them each, of two lanes. */
+static u64 lane_share(struct blkjob *job)
 {
-	struct bj_pipe *pipe = &job->pipe;
+	u64 all = READ_ONCE(job->opt.buf_size);
+
+	return job->pipe.swept && job->pipe.lane[BJ_URGENT].slot_bytes ?
+	       all / 2 : all;
+}
+
+struct bj_slot *bj_slot_get(struct blkjob *job, struct bj_lane *lane)
+{
 	struct bj_slot *slot;
 
-	slot = list_first_entry_or_null(&pipe->free, struct bj_slot, list);
+	slot = list_first_entry_or_null(&lane->free, struct bj_slot, list);
 	if (slot) {
 		list_del(&slot->list);
 		return slot;
 	}
-	if (pipe->nr_slots &&
-	    (u64)(pipe->nr_slots + 1) * pipe->slot_bytes >
-	    READ_ONCE(job->opt.buf_size))
+	if (lane->nr_slots &&
+	    (u64)(lane->nr_slots + 1) * lane->slot_bytes > lane_share(job))
 		return NULL;
-	slot = slot_alloc(job, GFP_NOIO);
+	slot = slot_alloc(job, lane, GFP_NOIO);
 	if (slot)
-		pipe->nr_slots++;
+		lane->nr_slots++;
 	return slot;
 }
 
 void bj_slot_put(struct bj_slot *slot)
 {
-	struct blkjob *job = slot->job;
-	struct bj_pipe *pipe = &job->pipe;
+	struct bj_lane *lane = slot->lane;
 
 	/* buf_size was lowered: the last one stays. */
-	if (pipe->nr_slots > 1 && !list_empty(&pipe->extents) &&
-	    (u64)pipe->nr_slots * pipe->slot_bytes >
-	    READ_ONCE(job->opt.buf_size)) {
-		pipe->nr_slots--;
+	if (lane->nr_slots > 1 && !list_empty(&lane->extents) &&
+	    (u64)lane->nr_slots * lane->slot_bytes > lane_share(slot->job)) {
+		lane->nr_slots--;
 		slot_free(slot);
-		extent_drop(job);
+		extent_drop(&lane->extents);
 		return;
 	}
 	/* The buffer used last is the one still in the cache. */
-	list_add(&slot->list, &pipe->free);
+	list_add(&slot->list, &lane->free);
 }
 
 /*----------------------------- Zeroes -----------------------------*/
@@ -344,37 +349,75 @@ static unsigned int piece_bytes(struct blkjob *job)
 	return best;
 }
 
+static int lane_init(struct blkjob *job, struct bj_lane *lane,
+		     unsigned int slot_bytes)
+{
+	struct bj_slot *slot;
+
+	INIT_LIST_HEAD(&lane->free);
+	INIT_LIST_HEAD(&lane->extents);
+	lane->slot_bytes = slot_bytes;
+
+	/* The one that is always there. */
+	slot = slot_alloc(job, lane, GFP_KERNEL);
+	if (!slot)
+		return -ENOMEM;
+	lane->nr_slots = 1;
+	list_add(&slot->list, &lane->free);
+	return 0;
+}
+
 int bj_slots_init(struct blkjob *job)
 {
 	struct bj_pipe *pipe = &job->pipe;
-	struct bj_slot *slot;
 
 	INIT_WORK(&pipe->submitter[BJ_SOURCE].work, submit_reads);
 	INIT_WORK(&pipe->submitter[BJ_TARGET].work, submit_writes);
-	INIT_LIST_HEAD(&pipe->free);
-	INIT_LIST_HEAD(&pipe->extents);
+	INIT_LIST_HEAD(&pipe->kept);
+	INIT_LIST_HEAD(&pipe->stored);
 	pipe->request_bytes = max_t(unsigned int, request_bytes(job),
 				    PAGE_SIZE);
-	pipe->slot_bytes = piece_bytes(job);
+	return lane_init(job, &pipe->lane[BJ_SWEEP], piece_bytes(job));
+}
 
-	/* The one that is always there. */
-	slot = slot_alloc(job, GFP_KERNEL);
-	if (!slot)
-		return -ENOMEM;
-	pipe->nr_slots = 1;
-	list_add(&slot->list, &pipe->free);
-	return 0;
+/* A region each, so that many are served at once; small ones together. */
+int bj_pipe_add_urgent(struct blkjob *job)
+{
+	u64 region = 1ULL << (job->region_shift + SECTOR_SHIFT);
+
+	return lane_init(job, &job->pipe.lane[BJ_URGENT],
+			 clamp_t(u64, region, SZ_64K, BJ_SLOT_MAX));
+}
+
+/* A piece that never got to the target device. */
+static void kept_free(struct bj_slot *slot)
+{
+	struct bj_extent *extent = slot->extent;
+
+	if (!--extent->pieces)
+		kfree(extent);
+	slot_free(slot);
 }
 
 /* Also after a failed, or no, bj_slots_init(). */
 void bj_slots_exit(struct blkjob *job)
 {
+	struct bj_pipe *pipe = &job->pipe;
 	struct bj_slot *slot, *next;
+	struct bj_lane *lane;
 
-	if (!job->pipe.slot_bytes)
+	for (lane = pipe->lane; lane < pipe->lane + BJ_NR_LANES; lane++) {
+		if (!lane->slot_bytes)
+			continue;
+		list_for_each_entry_safe(slot, next, &lane->free, list)
+			slot_free(slot);
+		while (!list_empty(&lane->extents))
+			extent_drop(&lane->extents);
+	}
+	if (!pipe->lane[BJ_SWEEP].slot_bytes)
 		return;
-	list_for_each_entry_safe(slot, next, &job->pipe.free, list)
-		slot_free(slot);
-	while (!list_empty(&job->pipe.extents))
-		extent_drop(job);
+	list_for_each_entry_safe(slot, next, &pipe->kept, list)
+		kept_free(slot);
+	while (!list_empty(&pipe->stored))
+		extent_drop(&pipe->stored);
 }

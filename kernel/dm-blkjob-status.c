@@ -6,7 +6,7 @@
 
 #define BJ_RATE_WINDOW	NSEC_PER_SEC
 
-/* Bytes that are marked; the last region may be a short one. */
+/* Bytes that are marked and not in flight; the last region may be short. */
 u64 bj_dirty_bytes(struct blkjob *job)
 {
 	u64 bytes = bj_regions_count(&job->map) << (job->region_shift +
@@ -16,7 +16,7 @@ u64 bj_dirty_bytes(struct blkjob *job)
 
 	if (excess && bj_regions_dirty(&job->map, last, last))
 		bytes -= min(bytes, excess << SECTOR_SHIFT);
-	return bytes;
+	return bytes - min(bytes, READ_ONCE(job->pipe.marked));
 }
 
 static u64 per_second(u64 bytes, u64 ns)

@@ -57,8 +57,7 @@ static void job_work(struct work_struct *work)
 	WRITE_ONCE(job->idle, true);
 	/* The next write has to, or its bits are seen: bj_mirror_end_io(). */
 	smp_mb();
-	if (!READ_ONCE(job->pipe.blocked) &&
-	    bj_regions_next(&job->map, 0) < job->map.nr)
+	if (!READ_ONCE(job->pipe.blocked) && bj_sweep_left(job))
 		bj_wake(job);
 }
 

@@ -33,6 +33,7 @@
 
 struct blkjob;
 struct blkjob_type;
+struct bj_extent;
 
 /* A range of a device that a job reads or writes, known to all jobs. */
 struct bj_claim {
@@ -73,6 +74,7 @@ struct bj_stats {
 	u64 copied;			/* as data */
 	u64 zeroed;			/* as zeroes, or known to be */
 	u64 recopied;			/* of both, after the first sweep */
+	u64 urgent;			/* of both, for the consumer */
 	u64 passes;			/* sweeps begun */
 	u64 errors[2];			/* failed operations, by enum bj_side */
 	const char *last_op;		/* NULL = no error yet */
@@ -129,15 +131,42 @@ struct bj_submitter {
 	struct work_struct work;
 };
 
+/*
+ * A lane of the pipeline, with buffers of its own: what one lane has in flight
+ * is not in the way of the other one.
+ */
+struct bj_lane {
+	struct list_head free;		/* of struct bj_slot */
+	struct list_head extents;	/* of struct bj_extent, not in use */
+	unsigned int nr_slots;
+	unsigned int slot_bytes;	/* constant; 0 = no such lane */
+	struct bj_extent *extent;	/* being issued, or NULL */
+};
+
+enum {
+	BJ_SWEEP,	/* what the pacer lets through, from end to end */
+	BJ_URGENT,	/* what the consumer waits for: see bj_copy_now() */
+	BJ_NR_LANES
+};
+
+/* When are the bits of an extent cleared? The type's choice, in its ctr. */
+enum bj_clear_at {
+	BJ_CLEAR_TAKEN,		/* before it is read: may become dirty again */
+	/* These never set a bit again, and the map has all its memory. */
+	BJ_CLEAR_READ,		/* in a buffer, which is kept until written */
+	BJ_CLEAR_STORED,	/* the target device has it */
+	BJ_CLEAR_FLUSHED,	/* ... on stable storage */
+};
+
 /* The copy pipeline. All else in it belongs to the worker, job->work. */
 struct bj_pipe {
 	struct bj_submitter submitter[2];	/* by enum bj_side */
 	struct llist_head done;		/* slots whose bio ended; any context */
-	struct list_head free;		/* of struct bj_slot */
-	struct list_head extents;	/* of struct bj_extent, not in use */
-	unsigned int nr_slots;
-	unsigned int slot_bytes;	/* constant */
-	struct bj_extent *extent;	/* being issued, or NULL */
+	struct bj_lane lane[BJ_NR_LANES];
+	enum bj_clear_at clear_at;	/* constant */
+	bool swept;			/* constant; false: no sweep */
+	struct list_head kept;		/* slots: could not be written yet */
+	struct list_head stored;	/* extents that wait for a flush */
 	u64 cursor;			/* next region of the sweep */
 	u64 careful_first;		/* regions to take one at a time, ... */
 	u64 careful_end;		/* ... up to here; equal = none */
@@ -146,6 +175,7 @@ struct bj_pipe {
 	bool blocked;			/* all that is dirty is busy too */
 	bool no_zeroes;			/* the target device has refused them */
 	u64 in_flight;			/* bytes; read by status */
+	u64 marked;			/* of these, still marked; job->lock */
 	u64 on_leg[2];			/* bytes of pieces, by enum bj_side */
 	u64 next_tick;			/* ns; latency control */
 	unsigned int request_bytes;	/* largest of both devices; constant */
@@ -226,6 +256,9 @@ struct blkjob_type {
 	/* Reads only if job->reads is NULL; end_io for writes only. */
 	int (*map)(struct blkjob *job, struct bio *bio);
 	int (*end_io)(struct blkjob *job, struct bio *bio, blk_status_t *error);
+	/* One region of bj_copy_now(), or all that was taken with it. */
+	void (*urgent_failed)(struct blkjob *job,
+			      const struct bj_extent *extent);
 	/* Move the phase on; true: there is more to do at once. */
 	bool (*step)(struct blkjob *job);
 	void (*state_changed)(struct blkjob *job);
@@ -306,6 +339,18 @@ int bj_events_reply(struct blkjob *job, u64 number, char *result,
 /* dm-blkjob-copy.c: worker only, but for bj_pipe_init (ctr) */
 int bj_pipe_init(struct blkjob *job);
 bool bj_pipe_run(struct blkjob *job);
+/* In ctr: there will be urgent copies. 0 or -ENOMEM. */
+int bj_pipe_add_urgent(struct blkjob *job);
+/*
+ * Worker: begin to copy dirty regions from @first on, up to @last at most,
+ * whatever the pacer says. 0, -EBUSY if @first cannot be taken just now, or
+ * -EAGAIN if nothing can. The worker runs again when that may have changed.
+ */
+int bj_copy_now(struct blkjob *job, u64 first, u64 last);
+/* Has the sweep anything left to take? */
+bool bj_sweep_left(struct blkjob *job);
+/* The worker runs again in @ns, or earlier. */
+void bj_come_back(struct blkjob *job, u64 ns);
 
 /*
  * dm-blkjob-flush.c, worker only.
