@@ -22,16 +22,21 @@ static const char * const on_error_names[] = {
 	[BJ_ON_ERROR_STOP] = "stop",
 };
 
+static const char * const on_cbw_error_names[] = {
+	[BJ_BREAK_SNAPSHOT] = "break-snapshot",
+	[BJ_BREAK_GUEST_WRITE] = "break-guest-write",
+};
+
 static const char * const switch_names[] = { "off", "on" };
 
-const char *bj_sync_name(enum bj_sync sync)
-{
-	return sync_names[sync];
-}
+static const char * const kind_names[BJ_NR_KINDS] = {
+	[BJ_MIRROR] = "mirror",
+	[BJ_BACKUP] = "backup",
+};
 
-const char *bj_copy_mode_name(enum bj_copy_mode mode)
+const char *bj_kind_name(enum bj_kind kind)
 {
-	return copy_mode_names[mode];
+	return kind_names[kind];
 }
 
 const char *bj_on_error_name(enum bj_on_error policy)
@@ -39,10 +44,22 @@ const char *bj_on_error_name(enum bj_on_error policy)
 	return on_error_names[policy];
 }
 
-const char *bj_switch_name(bool on)
+const char *bj_on_cbw_error_name(enum bj_on_cbw_error policy)
 {
-	return switch_names[on];
+	return on_cbw_error_names[policy];
 }
+
+/* One line of the table below. */
+struct bj_option {
+	const char *key;
+	unsigned int kinds;		/* types that have it */
+	bool live;			/* "set" can change it */
+	size_t offset;
+	int (*parse)(const struct bj_option *option, const char *value,
+		     void *result, char *error);
+	const char * const *words;	/* of an enum */
+	u64 max;			/* of a number; how many words */
+};
 
 static __printf(2, 3) int refuse(char *error, const char *fmt, ...)
 {
@@ -65,20 +82,8 @@ int bj_number_parse(const char *word, u64 *value)
 	return kstrtoull(word, 10, value) ? -EINVAL : 0;
 }
 
-static int parse_size(const char *key, const char *value, u64 max, u64 *result,
-		      char *error)
-{
-	u64 n;
-
-	if (bj_number_parse(value, &n) || n > max)
-		return refuse(error, "%s %.40s is not a number from 0 to %llu",
-			      key, value, max);
-	*result = n;
-	return 0;
-}
-
-static int parse_granularity(const char *key, const char *value, void *result,
-			     char *error)
+static int parse_granularity(const struct bj_option *option, const char *value,
+			     void *result, char *error)
 {
 	u64 n;
 
@@ -92,25 +97,31 @@ static int parse_granularity(const char *key, const char *value, void *result,
 	return 0;
 }
 
-static int parse_buf_size(const char *key, const char *value, void *result,
-			  char *error)
+static int parse_number(const struct bj_option *option, const char *value,
+			void *result, char *error)
+{
+	u64 n;
+
+	if (bj_number_parse(value, &n) || n > option->max)
+		return refuse(error, "%s %.40s is not a number from 0 to %llu",
+			      option->key, value, option->max);
+	*(u64 *)result = n;
+	return 0;
+}
+
+static int parse_buf_size(const struct bj_option *option, const char *value,
+			  void *result, char *error)
 {
 	u64 *size = result;
-	int r = parse_size(key, value, BLKJOB_BUF_SIZE_MAX, size, error);
+	int r = parse_number(option, value, size, error);
 
 	if (!r && !*size)
 		*size = BLKJOB_BUF_SIZE;
 	return r;
 }
 
-static int parse_speed(const char *key, const char *value, void *result,
-		       char *error)
-{
-	return parse_size(key, value, BLKJOB_SPEED_MAX, result, error);
-}
-
-static int parse_latency_bound(const char *key, const char *value,
-			       void *result, char *error)
+static int parse_latency_bound(const struct bj_option *option,
+			       const char *value, void *result, char *error)
 {
 	u64 n;
 
@@ -123,7 +134,8 @@ static int parse_latency_bound(const char *key, const char *value,
 	return 0;
 }
 
-static int parse_word(const char *key, const char *value,
+/* The index of @value among @words, or -EINVAL. */
+static int parse_word(const char *what, const char *value,
 		      const char * const *words, unsigned int nr, char *error)
 {
 	int r = match_string(words, nr, value);
@@ -135,51 +147,28 @@ static int parse_word(const char *key, const char *value,
 	for (i = 0; i < nr; i++)
 		len += scnprintf(known + len, sizeof(known) - len, "%s%s",
 				 i ? ", " : "", words[i]);
-	return refuse(error, "%s %.40s is not known, it can be %s", key, value,
+	return refuse(error, "%s %.40s is not known, it can be %s", what, value,
 		      known);
 }
 
-static int parse_sync(const char *key, const char *value, void *result,
-		      char *error)
+/* Any enum of the options. */
+static int parse_enum(const struct bj_option *option, const char *value,
+		      void *result, char *error)
 {
-	int i = parse_word(key, value, sync_names, ARRAY_SIZE(sync_names),
+	int i = parse_word(option->key, value, option->words, option->max,
 			   error);
 
 	if (i < 0)
 		return i;
-	*(enum bj_sync *)result = i;
+	*(unsigned int *)result = i;
 	return 0;
 }
 
-static int parse_copy_mode(const char *key, const char *value, void *result,
-			   char *error)
+static int parse_switch(const struct bj_option *option, const char *value,
+			void *result, char *error)
 {
-	int i = parse_word(key, value, copy_mode_names,
-			   ARRAY_SIZE(copy_mode_names), error);
-
-	if (i < 0)
-		return i;
-	*(enum bj_copy_mode *)result = i;
-	return 0;
-}
-
-static int parse_on_error(const char *key, const char *value, void *result,
-			  char *error)
-{
-	int i = parse_word(key, value, on_error_names,
-			   ARRAY_SIZE(on_error_names), error);
-
-	if (i < 0)
-		return i;
-	*(enum bj_on_error *)result = i;
-	return 0;
-}
-
-static int parse_switch(const char *key, const char *value, void *result,
-			char *error)
-{
-	int i = parse_word(key, value, switch_names, ARRAY_SIZE(switch_names),
-			   error);
+	int i = parse_word(option->key, value, switch_names,
+			   ARRAY_SIZE(switch_names), error);
 
 	if (i < 0)
 		return i;
@@ -187,8 +176,8 @@ static int parse_switch(const char *key, const char *value, void *result,
 	return 0;
 }
 
-static int parse_group(const char *key, const char *value, void *result,
-		       char *error)
+static int parse_group(const struct bj_option *option, const char *value,
+		       void *result, char *error)
 {
 	size_t i;
 
@@ -205,33 +194,42 @@ static int parse_group(const char *key, const char *value, void *result,
 	return 0;
 }
 
-static const struct bj_option {
-	const char *key;
-	int (*parse)(const char *key, const char *value, void *result,
-		     char *error);
-	size_t offset;
-	bool live;		/* "set" can change it */
-} options[] = {
-	{ "sync", parse_sync, offsetof(struct bj_options, sync), false },
-	{ "granularity", parse_granularity,
-	  offsetof(struct bj_options, granularity), false },
-	{ "buf_size", parse_buf_size,
-	  offsetof(struct bj_options, buf_size), true },
-	{ "speed", parse_speed, offsetof(struct bj_options, speed), true },
-	{ "latency_bound", parse_latency_bound,
-	  offsetof(struct bj_options, latency_bound), true },
-	{ "copy_mode", parse_copy_mode,
-	  offsetof(struct bj_options, copy_mode), true },
-	{ "on_source_error", parse_on_error,
-	  offsetof(struct bj_options, on_error[0]), true },
-	{ "on_target_error", parse_on_error,
-	  offsetof(struct bj_options, on_error[1]), true },
-	{ "unmap", parse_switch, offsetof(struct bj_options, unmap), false },
-	{ "target_is_zero", parse_switch,
-	  offsetof(struct bj_options, target_is_zero), false },
-	{ "paused", parse_switch, offsetof(struct bj_options, paused), false },
-	{ "group", parse_group, offsetof(struct bj_options, group), false },
+#define M BIT(BJ_MIRROR)
+#define B BIT(BJ_BACKUP)
+#define AT(field) offsetof(struct bj_options, field)
+#define WORDS(words) (words), ARRAY_SIZE(words)
+
+/* In the order of the table line. */
+static const struct bj_option options[] = {
+	{ "sync", M | B, false, AT(sync), parse_enum, WORDS(sync_names) },
+	{ "copy_mode", M, true, AT(copy_mode), parse_enum,
+	  WORDS(copy_mode_names) },
+	{ "granularity", M | B, false, AT(granularity), parse_granularity },
+	{ "buf_size", M | B, true, AT(buf_size), parse_buf_size, NULL,
+	  BLKJOB_BUF_SIZE_MAX },
+	{ "speed", M | B, true, AT(speed), parse_number, NULL,
+	  BLKJOB_SPEED_MAX },
+	{ "latency_bound", M | B, true, AT(latency_bound),
+	  parse_latency_bound },
+	{ "on_source_error", M | B, true, AT(on_error[0]), parse_enum,
+	  WORDS(on_error_names) },
+	{ "on_target_error", M | B, true, AT(on_error[1]), parse_enum,
+	  WORDS(on_error_names) },
+	{ "on_cbw_error", B, false, AT(on_cbw_error), parse_enum,
+	  WORDS(on_cbw_error_names) },
+	{ "cbw_timeout", B, true, AT(cbw_timeout), parse_number, NULL,
+	  BLKJOB_CBW_TIMEOUT_MAX },
+	{ "cbw_stored", B, false, AT(cbw_stored), parse_switch },
+	{ "unmap", M | B, false, AT(unmap), parse_switch },
+	{ "target_is_zero", M | B, false, AT(target_is_zero), parse_switch },
+	{ "paused", M | B, false, AT(paused), parse_switch },
+	{ "group", M, false, AT(group), parse_group },
 };
+
+#undef M
+#undef B
+#undef AT
+#undef WORDS
 
 static int find_option(const char *key)
 {
@@ -243,18 +241,67 @@ static int find_option(const char *key)
 	return -EINVAL;
 }
 
-int bj_option_parse(struct bj_options *opt, const char *key, const char *value,
-		    bool live, char *error)
+int bj_option_parse(struct bj_options *opt, enum bj_kind kind, const char *key,
+		    const char *value, bool live, char *error)
 {
 	int i = find_option(key);
 
 	if (i < 0)
 		return refuse(error, "option %.40s is not known", key);
+	if (!(options[i].kinds & BIT(kind)))
+		return refuse(error, "a %s job has no option %s",
+			      kind_names[kind], key);
 	if (live && !options[i].live)
 		return refuse(error, "option %s cannot change in a running job",
 			      key);
-	return options[i].parse(key, value, (char *)opt + options[i].offset,
-				error);
+	return options[i].parse(&options[i], value,
+				(char *)opt + options[i].offset, error);
+}
+
+/* Has it a value at all? Only a group may have none. */
+static bool option_given(const struct bj_option *option, const void *value)
+{
+	const char * const *name = value;
+
+	return option->parse != parse_group || (*name && **name);
+}
+
+static size_t option_show(const struct bj_option *option, const void *value,
+			  char *buf, size_t size)
+{
+	const char *word;
+
+	if (option->parse == parse_group)
+		word = *(const char * const *)value;
+	else if (option->parse == parse_switch)
+		word = switch_names[*(const bool *)value];
+	else if (option->parse == parse_enum)
+		word = option->words[*(const unsigned int *)value];
+	else
+		return scnprintf(buf, size, " %s %llu", option->key,
+				 *(const u64 *)value);
+	return scnprintf(buf, size, " %s %s", option->key, word);
+}
+
+size_t bj_options_show(const struct bj_options *opt, enum bj_kind kind,
+		       char *buf, size_t size)
+{
+	const char *values = (const char *)opt;
+	unsigned int i, nr = 0;
+	size_t len;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		if (options[i].kinds & BIT(kind) &&
+		    option_given(&options[i], values + options[i].offset))
+			nr++;
+	len = scnprintf(buf, size, "%u", 2 * nr);
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		if (options[i].kinds & BIT(kind) &&
+		    option_given(&options[i], values + options[i].offset))
+			len += option_show(&options[i],
+					   values + options[i].offset,
+					   buf + len, size - len);
+	return len;
 }
 
 static int parse_leg(struct bj_leg_args *leg, const char *what, char **argv,
@@ -272,8 +319,8 @@ static int parse_leg(struct bj_leg_args *leg, const char *what, char **argv,
 	return 0;
 }
 
-static int parse_options(struct bj_options *opt, unsigned int argc, char **argv,
-			 char *error)
+static int parse_options(struct bj_options *opt, enum bj_kind kind,
+			 unsigned int argc, char **argv, char *error)
 {
 	unsigned long seen = 0;
 	unsigned int i;
@@ -287,7 +334,8 @@ static int parse_options(struct bj_options *opt, unsigned int argc, char **argv,
 			      "%.40s option words announced, %u found; options are pairs of key and value",
 			      argv[0], argc - 1);
 	for (i = 1; i < argc; i += 2) {
-		r = bj_option_parse(opt, argv[i], argv[i + 1], false, error);
+		r = bj_option_parse(opt, kind, argv[i], argv[i + 1], false,
+				    error);
 		if (r)
 			return r;
 		if (seen & BIT(find_option(argv[i])))
@@ -301,14 +349,17 @@ static int parse_options(struct bj_options *opt, unsigned int argc, char **argv,
 int bj_args_parse(struct bj_args *args, unsigned int argc, char **argv,
 		  u64 length, char *error)
 {
-	int r;
+	int r, kind;
 
 	if (argc < 5)
 		return refuse(error,
 			      "%u arguments are too few, want <type> <source> <offset> <target device> <offset>",
 			      argc);
+	kind = parse_word("type", argv[0], kind_names, BJ_NR_KINDS, error);
+	if (kind < 0)
+		return kind;
 	*args = (struct bj_args) {
-		.type = argv[0],
+		.kind = kind,
 		.opt = {
 			.granularity = BLKJOB_GRANULARITY,
 			.buf_size = BLKJOB_BUF_SIZE,
@@ -321,5 +372,6 @@ int bj_args_parse(struct bj_args *args, unsigned int argc, char **argv,
 	r = parse_leg(&args->target, "target device", argv + 3, length, error);
 	if (r)
 		return r;
-	return parse_options(&args->opt, argc - 5, argv + 5, error);
+	return parse_options(&args->opt, args->kind, argc - 5, argv + 5,
+			     error);
 }

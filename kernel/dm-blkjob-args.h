@@ -7,6 +7,13 @@
 
 #include "dm-blkjob-pure.h"
 
+/* Index of the types' tables. */
+enum bj_kind {
+	BJ_MIRROR,
+	BJ_BACKUP,
+	BJ_NR_KINDS
+};
+
 enum bj_sync {
 	BJ_SYNC_FULL,		/* everything is dirty at the start */
 	BJ_SYNC_NONE,		/* nothing is */
@@ -26,6 +33,12 @@ enum bj_on_error {
 	BJ_ON_ERROR_STOP,	/* pause until resumed */
 };
 
+/* What follows if old data cannot be saved (QEMU OnCbwError). */
+enum bj_on_cbw_error {
+	BJ_BREAK_SNAPSHOT,	/* the job fails, the consumer goes on */
+	BJ_BREAK_GUEST_WRITE,	/* the write fails, the image stays good */
+};
+
 struct bj_leg_args {
 	const char *path;	/* the caller's word */
 	u64 start;		/* sector */
@@ -40,6 +53,9 @@ struct bj_options {
 	u64 speed;		/* bytes/s, 0 = unlimited */
 	u64 latency_bound;	/* percent of the idle p99, 0 = none */
 	enum bj_on_error on_error[2];	/* of the source, of the target device */
+	enum bj_on_cbw_error on_cbw_error;
+	u64 cbw_timeout;	/* seconds, 0 = what on_cbw_error makes of it */
+	bool cbw_stored;	/* a write waits until the old data are safe */
 	bool unmap;		/* zeroes may be unmapped on the target device */
 	bool target_is_zero;	/* it reads as zeroes at the start */
 	bool paused;
@@ -47,7 +63,7 @@ struct bj_options {
 };
 
 struct bj_args {
-	const char *type;
+	enum bj_kind kind;
 	struct bj_leg_args source;
 	struct bj_leg_args target;
 	struct bj_options opt;
@@ -64,16 +80,21 @@ int bj_args_parse(struct bj_args *args, unsigned int argc, char **argv,
 		  u64 length, char *error);
 
 /* Change one option, as above. With @live only what can change in a job. */
-int bj_option_parse(struct bj_options *opt, const char *key, const char *value,
-		    bool live, char *error);
+int bj_option_parse(struct bj_options *opt, enum bj_kind kind, const char *key,
+		    const char *value, bool live, char *error);
+
+/*
+ * Write the options of a table line, with their number before them, to @buf,
+ * as many as fit. Returns the length.
+ */
+size_t bj_options_show(const struct bj_options *opt, enum bj_kind kind,
+		       char *buf, size_t size);
 
 /* A plain decimal number, nothing around it. Returns 0 or -EINVAL. */
 int bj_number_parse(const char *word, u64 *value);
 
-/* Words of a table line, for STATUSTYPE_TABLE. */
-const char *bj_sync_name(enum bj_sync sync);
-const char *bj_copy_mode_name(enum bj_copy_mode mode);
+const char *bj_kind_name(enum bj_kind kind);
 const char *bj_on_error_name(enum bj_on_error policy);
-const char *bj_switch_name(bool on);
+const char *bj_on_cbw_error_name(enum bj_on_cbw_error policy);
 
 #endif

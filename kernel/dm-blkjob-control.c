@@ -10,9 +10,6 @@
 
 #define BJ_ABORT_TIMEOUT	HZ	/* a dead target device cannot stop a cancel */
 #define BJ_WAKE_DELAY		(HZ / 100 + 1)
-/* Policy ignore: time until the next try, doubled each time. */
-#define BJ_BACKOFF_MIN		((u64)10 * NSEC_PER_MSEC)
-#define BJ_BACKOFF_MAX		((u64)NSEC_PER_SEC)
 
 /* Run the worker now. Any context. */
 void bj_kick(struct blkjob *job)
@@ -30,7 +27,8 @@ void bj_wake(struct blkjob *job)
 	queue_delayed_work(job->wq, &job->tick, BJ_WAKE_DELAY);
 }
 
-static void raise_event(struct blkjob *job)
+/* Any context. */
+void bj_raise_event(struct blkjob *job)
 {
 	queue_work(job->wq, &job->event);
 }
@@ -38,11 +36,11 @@ static void raise_event(struct blkjob *job)
 void __bj_state_set(struct blkjob *job, enum blkjob_state state)
 {
 	lockdep_assert_held(&job->lock);
-	WARN_ON_ONCE(!bj_state_follows(job->state, state));
+	WARN_ON_ONCE(!bj_state_follows(job->type->kind, job->state, state));
 	job->state = state;
 	__bj_event_state(job);
 	job->type->state_changed(job);
-	raise_event(job);
+	bj_raise_event(job);
 	bj_kick(job);
 }
 
@@ -66,7 +64,20 @@ void __bj_abort(struct blkjob *job, const char *error)
 	mod_delayed_work(job->wq, &job->tick, BJ_ABORT_TIMEOUT + 1);
 }
 
-static bool copying(struct blkjob *job)
+/* A forced cancel or an error: when no copy is in flight, it is over. */
+bool bj_aborted(struct blkjob *job)
+{
+	bool done;
+
+	spin_lock_irq(&job->lock);
+	done = job->state == BLKJOB_ABORTING && !atomic_read(&job->ios);
+	if (done)
+		__bj_conclude(job, "cancelled", BJ_SOURCE);
+	spin_unlock_irq(&job->lock);
+	return done;
+}
+
+bool __bj_copying(struct blkjob *job)
 {
 	return job->state == BLKJOB_RUNNING || job->state == BLKJOB_READY ||
 	       job->state == BLKJOB_WAITING;
@@ -78,119 +89,11 @@ u64 __bj_copy_wait(struct blkjob *job)
 	u64 now = ktime_get_ns();
 
 	lockdep_assert_held(&job->lock);
-	if (job->suspended || !copying(job))
+	if (job->suspended || !__bj_copying(job))
 		return U64_MAX;
 	if (job->retry_at > now)
 		return job->retry_at - now;
 	return job->urgent ? 0 : bj_pace_wait(&job->pace, now);
-}
-
-static const char *error_word(enum bj_side side, const char *op,
-			      blk_status_t status)
-{
-	if (side == BJ_SOURCE)
-		return "source-read-error";
-	if (status == BLK_STS_NOSPC)
-		return "target-no-space";
-	return op[0] == 'f' ? "target-flush-error" : "target-write-error";
-}
-
-/* Stop until resumed; what was asked for is asked again then. */
-static void __error_stop(struct blkjob *job)
-{
-	if (job->state == BLKJOB_WAITING) {
-		job->wait_on_resume = true;
-		__bj_state_set(job, BLKJOB_READY);
-	}
-	if (job->state == BLKJOB_RUNNING)
-		__bj_state_set(job, BLKJOB_PAUSED);
-	else if (job->state == BLKJOB_READY)
-		__bj_state_set(job, BLKJOB_STANDBY);
-}
-
-/* Go on, later and later while nothing but errors comes. */
-static void __error_ignore(struct blkjob *job)
-{
-	job->backoff = clamp(2 * job->backoff, BJ_BACKOFF_MIN, BJ_BACKOFF_MAX);
-	job->retry_at = ktime_get_ns() + job->backoff;
-	bj_kick(job);
-	if (time_after_eq(jiffies, job->next_error_event)) {
-		job->next_error_event = jiffies + HZ;
-		__bj_event_error(job, bj_on_error_name(BJ_ON_ERROR_IGNORE));
-		raise_event(job);
-	}
-}
-
-/*
- * An operation of the job itself failed. In the commit window nobody but the
- * caller may decide what follows, otherwise the policy of that side does.
- */
-void __bj_error(struct blkjob *job, enum bj_side side, const char *op,
-		blk_status_t status, sector_t sector)
-{
-	enum bj_on_error policy = job->opt.on_error[side];
-
-	DMWARN_LIMIT("%s: %s error %d at sector %llu of the %s", bj_name(job),
-		     op, blk_status_to_errno(status), (u64)sector,
-		     side == BJ_SOURCE ? "source" : "target device");
-	job->stats.errors[side]++;
-	job->stats.last_op = op;
-	job->stats.last_errno = -blk_status_to_errno(status);
-	job->stats.last_sector = sector;
-	job->io_failed = true;
-
-	if (policy == BJ_ON_ERROR_ENOSPC)
-		policy = status == BLK_STS_NOSPC ? BJ_ON_ERROR_STOP :
-						   BJ_ON_ERROR_REPORT;
-	/* The source has moved on: there is no way back to ready. */
-	if (job->past_instant)
-		policy = BJ_ON_ERROR_REPORT;
-	if (job->state == BLKJOB_PENDING) {
-		__bj_event_error(job, "hold");
-		raise_event(job);
-	} else if (policy == BJ_ON_ERROR_IGNORE) {
-		__error_ignore(job);
-	} else {
-		/* Not those that were in flight with the first one. */
-		if (copying(job))
-			__bj_event_error(job, bj_on_error_name(policy));
-		if (policy == BJ_ON_ERROR_REPORT)
-			__bj_abort(job, error_word(side, op, status));
-		else
-			__error_stop(job);
-	}
-}
-
-void bj_error(struct blkjob *job, enum bj_side side, const char *op,
-	      blk_status_t status, sector_t sector)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&job->lock, flags);
-	__bj_error(job, side, op, status, sector);
-	spin_unlock_irqrestore(&job->lock, flags);
-}
-
-/*
- * Worker, after something went well: if nothing is left of what had failed,
- * io_status is ok again. Not while that is for the caller to say.
- */
-void bj_recovered(struct blkjob *job)
-{
-	if (!READ_ONCE(job->io_failed) || job->pipe.in_flight)
-		return;
-	/* The lock: who sets it has made its range dirty before. */
-	spin_lock_irq(&job->lock);
-	if ((job->state == BLKJOB_RUNNING || job->state == BLKJOB_READY ||
-	     job->state == BLKJOB_WAITING) && !bj_sweep_left(job))
-		job->io_failed = false;
-	spin_unlock_irq(&job->lock);
-}
-
-/* Is the job waiting for its next try, after an error that is ignored? */
-bool bj_backing_off(struct blkjob *job)
-{
-	return READ_ONCE(job->retry_at) > ktime_get_ns();
 }
 
 /* The table is live: begin, or go on after a suspend. */
@@ -243,14 +146,11 @@ static int do_resume(struct blkjob *job, char *why)
 		job->opt.paused = false;
 		return 0;
 	case BLKJOB_PAUSED:
-		job->io_failed = false;
-		job->retry_at = 0;
-		__bj_state_set(job, BLKJOB_RUNNING);
-		return 0;
 	case BLKJOB_STANDBY:
 		job->io_failed = false;
 		job->retry_at = 0;
-		__bj_state_set(job, BLKJOB_READY);
+		__bj_state_set(job, job->state == BLKJOB_PAUSED ?
+			       BLKJOB_RUNNING : BLKJOB_READY);
 		if (job->wait_on_resume) {
 			job->wait_on_resume = false;
 			job->waiting_pass = job->stats.passes;
@@ -268,6 +168,8 @@ static int do_complete(struct blkjob *job, char *why)
 
 	if (r)
 		return r;
+	if (job->type->may_complete && !job->type->may_complete(job))
+		return refused(why, "it ends by itself");
 	/* As in QEMU, a complete in standby takes effect when resumed. */
 	if (job->state == BLKJOB_STANDBY) {
 		job->soft_cancel = false;
@@ -355,7 +257,7 @@ static int set_option(struct blkjob *job, const char *key, const char *value)
 
 	spin_lock_irq(&job->lock);
 	opt = job->opt;
-	r = bj_option_parse(&opt, key, value, true, error);
+	r = bj_option_parse(&opt, job->type->kind, key, value, true, error);
 	if (!r) {
 		job->opt = opt;
 		bj_pace_set(&job->pace, opt.speed, ktime_get_ns());
@@ -374,6 +276,7 @@ static int change_map(struct blkjob *job, enum blkjob_verb verb,
 		      const char *start_word, const char *length_word)
 {
 	u64 start, length, size = 1ULL << job->region_shift, first, end;
+	long cleared;
 
 	if (bj_number_parse(start_word, &start) ||
 	    bj_number_parse(length_word, &length) || !length ||
@@ -393,7 +296,10 @@ static int change_map(struct blkjob *job, enum blkjob_verb verb,
 		return 0;
 	/* Writes may now come to a clean region that was never copied. */
 	WRITE_ONCE(job->target_is_zero, false);
-	return min(bj_regions_clear(&job->map, first, end - 1), 0L);
+	cleared = bj_regions_clear(&job->map, first, end - 1);
+	/* Somebody may have waited for that, see enum bj_clear_at. */
+	bj_kick(job);
+	return min(cleared, 0L);
 }
 
 static int run_verb(struct blkjob *job, enum blkjob_verb verb,
@@ -401,11 +307,15 @@ static int run_verb(struct blkjob *job, enum blkjob_verb verb,
 {
 	char why[BJ_ERROR_LEN] = "";
 	enum blkjob_state state;
+	const char *reason;
 	int r = -EPERM;
 
 	bj_group_lock(job);
 	state = job->state;
-	if (bj_verb_allowed(verb, state))
+	reason = bj_verb_reason(job->type->kind, verb);
+	if (reason)
+		strscpy(why, reason, sizeof(why));
+	else if (bj_verb_allowed(job->type->kind, verb, state))
 		r = do_verb(job, verb, argc > 1 ? argv[1] : NULL, why);
 	bj_group_unlock(job);
 
@@ -489,7 +399,8 @@ static int reply_help(char *result, unsigned int maxlen)
 	DMEMIT("pause | resume | complete | rollback\n"
 	       "finalize [target|source]\n"
 	       "cancel [force]\n"
-	       "set speed|buf_size|copy_mode|latency_bound <value>\n"
+	       "set speed|buf_size|latency_bound <value>\n"
+	       "set copy_mode|cbw_timeout <value>  mirror, backup\n"
 	       "set on_source_error|on_target_error report|ignore|enospc|stop\n"
 	       "mark|unmark <start> <length>   in sectors\n"
 	       "map [<start>]                  dirty ranges, in sectors\n"

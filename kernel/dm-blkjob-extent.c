@@ -303,6 +303,9 @@ void bj_extents_flushed(struct blkjob *job)
 {
 	struct bj_extent *extent, *next;
 
+	/* Stopped by an error, which may be that of the flush. */
+	if (READ_ONCE(job->state) == BLKJOB_PAUSED && READ_ONCE(job->io_failed))
+		return;
 	list_for_each_entry_safe(extent, next, &job->pipe.stored, list) {
 		if (READ_ONCE(job->state) >= BLKJOB_ABORTING)
 			extent->abandoned = true;

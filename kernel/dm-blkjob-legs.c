@@ -28,25 +28,48 @@ static bool claims_overlap(const struct bj_claim *a, const struct bj_claim *b)
 	return a->disk == b->disk && a->first <= b->last && b->first <= a->last;
 }
 
+static bool claims_clash(const struct bj_claim *a, const struct bj_claim *b)
+{
+	return claims_overlap(a, b) &&
+	       (a->writes || b->writes || a->alone || b->alone);
+}
+
 /* A range may have many readers, or one writer and nobody else. */
+static int __claim_check(struct bj_claim *claim, const char *what,
+			 const char *path, char *error)
+{
+	struct bj_claim *other;
+
+	list_for_each_entry(other, &claims, list)
+		if (other != claim && claims_clash(claim, other))
+			return refuse(error, -EBUSY,
+				      "%s %.60s is the %s of another job", what,
+				      path, other->writes ? "target device" :
+							    "source");
+	return 0;
+}
+
 static int claim_add(struct bj_claim *claim, const char *what, const char *path,
 		     char *error)
 {
-	struct bj_claim *other;
-	int r = 0;
+	int r;
 
 	mutex_lock(&claims_lock);
-	list_for_each_entry(other, &claims, list) {
-		if ((claim->writes || other->writes) &&
-		    claims_overlap(claim, other)) {
-			r = refuse(error, -EBUSY,
-				   "%s %.60s is the %s of another job", what,
-				   path, other->writes ? "target device" : "source");
-			break;
-		}
-	}
+	r = __claim_check(claim, what, path, error);
 	if (!r)
 		list_add(&claim->list, &claims);
+	mutex_unlock(&claims_lock);
+	return r;
+}
+
+int bj_legs_source_alone(struct blkjob *job, char *error)
+{
+	struct bj_leg *leg = &job->leg[BJ_SOURCE];
+	int r;
+
+	mutex_lock(&claims_lock);
+	leg->claim.alone = true;
+	r = __claim_check(&leg->claim, "source", leg->dev->name, error);
 	mutex_unlock(&claims_lock);
 	return r;
 }

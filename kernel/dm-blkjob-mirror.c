@@ -363,19 +363,6 @@ static bool step_waiting(struct bj_mirror *mirror)
 	}
 }
 
-/* A forced cancel or an error: when no copy is in flight, it is over. */
-static bool step_aborting(struct blkjob *job)
-{
-	bool done;
-
-	spin_lock_irq(&job->lock);
-	done = job->state == BLKJOB_ABORTING && !atomic_read(&job->ios);
-	if (done)
-		__bj_conclude(job, "cancelled", BJ_SOURCE);
-	spin_unlock_irq(&job->lock);
-	return done;
-}
-
 static bool mirror_step(struct blkjob *job)
 {
 	struct bj_mirror *mirror = job->private;
@@ -398,7 +385,7 @@ static bool mirror_step(struct blkjob *job)
 	    state >= BLKJOB_ABORTING)
 		bj_active_abandon(mirror);
 	if (state == BLKJOB_ABORTING)
-		return step_aborting(job);
+		return bj_aborted(job);
 	if (suspended)
 		return false;
 	if (state == BLKJOB_RUNNING || state == BLKJOB_READY)
@@ -472,7 +459,8 @@ static void mirror_dtr(struct blkjob *job)
 }
 
 const struct blkjob_type bj_mirror_type = {
-	.name = "mirror",
+	.kind = BJ_MIRROR,
+	.before_waiting = BLKJOB_READY,
 	.ctr = mirror_ctr,
 	.dtr = mirror_dtr,
 	.map = bj_mirror_map,

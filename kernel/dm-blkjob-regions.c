@@ -143,11 +143,11 @@ void __bj_regions_set(struct bj_regions *map, u64 first, u64 last)
 }
 
 /* Give an all-dirty leaf its page. */
-static int leaf_split(struct bj_regions *map, unsigned long idx)
+static int leaf_split(struct bj_regions *map, unsigned long idx, gfp_t gfp)
 {
 	struct bj_leaf *leaf = &map->leaves[idx];
 	unsigned int size = leaf_size(map, idx), w;
-	atomic_long_t *new = leaf_alloc(GFP_NOIO);
+	atomic_long_t *new = leaf_alloc(gfp);
 
 	if (!new)
 		return -ENOMEM;
@@ -171,7 +171,7 @@ static long leaf_clear(struct bj_regions *map, unsigned long idx,
 	if (!words)
 		return 0;
 	if (words == BJ_ALL_DIRTY) {
-		if (leaf_split(map, idx))
+		if (leaf_split(map, idx, GFP_NOIO))
 			return -ENOMEM;
 		words = READ_ONCE(leaf->words);
 	}
@@ -205,6 +205,17 @@ long bj_regions_clear(struct bj_regions *map, u64 first, u64 last)
 	} while (at <= last);
 	smp_mb();	/* pairs with bj_regions_set() */
 	return sum;
+}
+
+int bj_regions_prepare(struct bj_regions *map)
+{
+	unsigned long i;
+
+	for (i = 0; i < map->nr_leaves; i++)
+		if (READ_ONCE(map->leaves[i].words) == BJ_ALL_DIRTY &&
+		    leaf_split(map, i, GFP_KERNEL))
+			return -ENOMEM;
+	return 0;
 }
 
 bool bj_regions_dirty(const struct bj_regions *map, u64 first, u64 last)

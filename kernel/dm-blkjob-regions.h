@@ -89,6 +89,12 @@ static inline void bj_regions_set(struct bj_regions *map, u64 first, u64 last)
  */
 long bj_regions_clear(struct bj_regions *map, u64 first, u64 last);
 
+/*
+ * Give all leaves their memory, so that nothing fails or sleeps in
+ * bj_regions_clear() any more. May sleep. 0 or -ENOMEM.
+ */
+int bj_regions_prepare(struct bj_regions *map);
+
 /* Any of @first ... @last dirty? Any context. */
 bool bj_regions_dirty(const struct bj_regions *map, u64 first, u64 last);
 

@@ -6,7 +6,8 @@
  * no "null", because a job exists as long as its device; a soft cancel of a
  * mirror goes through waiting like complete does; rollback is ours; and a job
  * in waiting may go back to ready or fail. finalize source goes from pending
- * to waiting, for the writes that are in flight then.
+ * to waiting, for the writes that are in flight then. A backup is never ready:
+ * it ends by itself, or (sync none) goes to waiting when it is told to.
  */
 #include "dm-blkjob-state.h"
 
@@ -24,29 +25,58 @@ static const char * const verb_names[] = BLKJOB_VERB_NAMES;
 #define E BIT(BLKJOB_CONCLUDED)
 
 /* In which states may a verb be asked for? */
-static const u16 verb_states[BLKJOB_NR_VERBS] = {
-	[BLKJOB_VERB_PAUSE]	= C | R | P | Y | S,
-	[BLKJOB_VERB_RESUME]	= C | R | P | Y | S,
-	[BLKJOB_VERB_CANCEL]	= C | R | P | Y | S | W | D,
-	[BLKJOB_VERB_COMPLETE]	= Y | S,
-	[BLKJOB_VERB_FINALIZE]	= D,
-	[BLKJOB_VERB_ROLLBACK]	= W | D,
-	[BLKJOB_VERB_SET]	= C | R | P | Y | S | W | D,
-	[BLKJOB_VERB_MARK]	= C | R | P | Y | S,
-	[BLKJOB_VERB_UNMARK]	= C | P | S,
+static const u16 verb_states[BJ_NR_KINDS][BLKJOB_NR_VERBS] = {
+	[BJ_MIRROR] = {
+		[BLKJOB_VERB_PAUSE]	= C | R | P | Y | S,
+		[BLKJOB_VERB_RESUME]	= C | R | P | Y | S,
+		[BLKJOB_VERB_CANCEL]	= C | R | P | Y | S | W | D,
+		[BLKJOB_VERB_COMPLETE]	= Y | S,
+		[BLKJOB_VERB_FINALIZE]	= D,
+		[BLKJOB_VERB_ROLLBACK]	= W | D,
+		[BLKJOB_VERB_SET]	= C | R | P | Y | S | W | D,
+		[BLKJOB_VERB_MARK]	= C | R | P | Y | S,
+		[BLKJOB_VERB_UNMARK]	= C | P | S,
+	},
+	[BJ_BACKUP] = {
+		[BLKJOB_VERB_PAUSE]	= C | R | P,
+		[BLKJOB_VERB_RESUME]	= C | R | P,
+		[BLKJOB_VERB_CANCEL]	= C | R | P | W,
+		[BLKJOB_VERB_COMPLETE]	= R | P,
+		[BLKJOB_VERB_SET]	= C | R | P | W,
+		[BLKJOB_VERB_UNMARK]	= C | P,
+	},
+};
+
+/* Why a type has not got a verb at all. */
+static const char * const verb_reasons[BJ_NR_KINDS][BLKJOB_NR_VERBS] = {
+	[BJ_BACKUP] = {
+		[BLKJOB_VERB_FINALIZE]	= "a backup ends by itself, on the source",
+		[BLKJOB_VERB_ROLLBACK]	= "a backup never switches",
+		[BLKJOB_VERB_MARK]	= "what was saved may be overwritten by now; unmark, while paused, what is not to be in the image",
+	},
 };
 
 /* Which states may come next? */
-static const u16 state_next[BLKJOB_NR_STATES] = {
-	[BLKJOB_CREATED]	= R | P | X,
-	[BLKJOB_RUNNING]	= P | Y | X,
-	[BLKJOB_PAUSED]		= R | X,
-	[BLKJOB_READY]		= S | W | X,
-	[BLKJOB_STANDBY]	= Y | X,
-	[BLKJOB_WAITING]	= Y | D | X | E,
-	[BLKJOB_PENDING]	= Y | W | X | E,
-	[BLKJOB_ABORTING]	= E,
-	[BLKJOB_CONCLUDED]	= 0,
+static const u16 state_next[BJ_NR_KINDS][BLKJOB_NR_STATES] = {
+	[BJ_MIRROR] = {
+		[BLKJOB_CREATED]	= R | P | X,
+		[BLKJOB_RUNNING]	= P | Y | X,
+		[BLKJOB_PAUSED]		= R | X,
+		[BLKJOB_READY]		= S | W | X,
+		[BLKJOB_STANDBY]	= Y | X,
+		[BLKJOB_WAITING]	= Y | D | X | E,
+		[BLKJOB_PENDING]	= Y | W | X | E,
+		[BLKJOB_ABORTING]	= E,
+		[BLKJOB_CONCLUDED]	= 0,
+	},
+	[BJ_BACKUP] = {
+		[BLKJOB_CREATED]	= R | P | X,
+		[BLKJOB_RUNNING]	= P | W | X | E,
+		[BLKJOB_PAUSED]		= R | W | X,
+		[BLKJOB_WAITING]	= P | X | E,
+		[BLKJOB_ABORTING]	= E,
+		[BLKJOB_CONCLUDED]	= 0,
+	},
 };
 
 #undef C
@@ -74,12 +104,19 @@ int bj_verb_parse(const char *name)
 	return match_string(verb_names, BLKJOB_NR_VERBS, name);
 }
 
-bool bj_verb_allowed(enum blkjob_verb verb, enum blkjob_state state)
+bool bj_verb_allowed(enum bj_kind kind, enum blkjob_verb verb,
+		     enum blkjob_state state)
 {
-	return verb_states[verb] & BIT(state);
+	return verb_states[kind][verb] & BIT(state);
 }
 
-bool bj_state_follows(enum blkjob_state from, enum blkjob_state to)
+const char *bj_verb_reason(enum bj_kind kind, enum blkjob_verb verb)
 {
-	return state_next[from] & BIT(to);
+	return verb_reasons[kind][verb];
+}
+
+bool bj_state_follows(enum bj_kind kind, enum blkjob_state from,
+		      enum blkjob_state to)
+{
+	return state_next[kind][from] & BIT(to);
 }

@@ -96,7 +96,7 @@ static void status_info(struct blkjob *job, char *result, unsigned int maxlen)
 	spin_unlock_irq(&job->lock);
 
 	DMEMIT("%s %s offset=%llu len=%llu speed=%llu busy=%d paused=%d ready=%d",
-	       job->type->name, bj_state_name(state), done,
+	       bj_kind_name(job->type->kind), bj_state_name(state), done,
 	       done + dirty + in_flight, speed, !!in_flight,
 	       state == BLKJOB_PAUSED || state == BLKJOB_STANDBY,
 	       state >= BLKJOB_READY && state <= BLKJOB_PENDING);
@@ -116,9 +116,10 @@ static void status_info(struct blkjob *job, char *result, unsigned int maxlen)
 		       (u64)stats.last_sector);
 	else
 		DMEMIT("-");
-	DMEMIT(" pause_us=%llu result=%s active=%s held=%u converge=%s group=%s",
+	DMEMIT(" pause_us=%llu result=%s active=%s held=%u converge=%s cbw=%llu group=%s",
 	       div_u64(stats.pause_ns, NSEC_PER_USEC), end ? end : "-",
 	       active == BJ_TARGET ? "target" : "source", held, converge,
+	       stats.urgent,
 	       *job->group ? job->group : "-");
 }
 
@@ -133,25 +134,17 @@ static void status_table(struct blkjob *job, char *result, unsigned int maxlen)
 	opt = job->opt;
 	opt.paused = job->state == BLKJOB_PAUSED ||
 		     (job->state == BLKJOB_CREATED && opt.paused);
+	opt.granularity = 1ULL << (job->region_shift + SECTOR_SHIFT);
 	spin_unlock_irq(&job->lock);
 
-	DMEMIT("%s", job->type->name);
+	DMEMIT("%s", bj_kind_name(job->type->kind));
 	for (i = 0; i < ARRAY_SIZE(job->leg); i++)
 		DMEMIT(" %s %llu", job->leg[i].dev->name,
 		       (u64)job->leg[i].start);
-	DMEMIT(" %u sync %s copy_mode %s granularity %llu buf_size %llu speed %llu",
-	       *job->group ? 24 : 22, bj_sync_name(opt.sync),
-	       bj_copy_mode_name(opt.copy_mode),
-	       1ULL << (job->region_shift + SECTOR_SHIFT), opt.buf_size,
-	       opt.speed);
-	DMEMIT(" latency_bound %llu", opt.latency_bound);
-	DMEMIT(" on_source_error %s on_target_error %s unmap %s target_is_zero %s paused %s",
-	       bj_on_error_name(opt.on_error[BJ_SOURCE]),
-	       bj_on_error_name(opt.on_error[BJ_TARGET]),
-	       bj_switch_name(opt.unmap), bj_switch_name(opt.target_is_zero),
-	       bj_switch_name(opt.paused));
-	if (*job->group)
-		DMEMIT(" group %s", job->group);
+	DMEMIT(" ");
+	if (sz < maxlen)
+		bj_options_show(&opt, job->type->kind, result + sz,
+				maxlen - sz);
 }
 
 void bj_status(struct blkjob *job, status_type_t type, char *result,

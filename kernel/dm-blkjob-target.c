@@ -14,8 +14,9 @@
 /* A suspend does not wait longer for a target device that does not answer. */
 #define BJ_SUSPEND_TIMEOUT	(10 * HZ)
 
-static const struct blkjob_type * const types[] = {
-	&bj_mirror_type,
+static const struct blkjob_type * const types[BJ_NR_KINDS] = {
+	[BJ_MIRROR] = &bj_mirror_type,
+	[BJ_BACKUP] = &bj_backup_type,
 };
 
 /*
@@ -84,16 +85,6 @@ static void job_event(struct work_struct *work)
 }
 
 /*------------------- Constructor and destructor -------------------*/
-
-static const struct blkjob_type *find_type(const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(types); i++)
-		if (!strcmp(types[i]->name, name))
-			return types[i];
-	return NULL;
-}
 
 /* Set the granularity; the default one grows until the map is small enough. */
 static int init_geometry(struct blkjob *job, const struct bj_args *args,
@@ -175,7 +166,7 @@ static int job_init(struct blkjob *job, const struct bj_args *args,
 	if (r)
 		return r;
 
-	job->type = find_type(args->type);
+	job->type = types[args->kind];
 	r = job->type->ctr(job, error);
 	if (r)
 		return r;
@@ -214,11 +205,6 @@ static int blkjob_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	r = bj_args_parse(&args, argc, argv, ti->len, error);
 	if (r)
 		return r;
-	if (!find_type(args.type)) {
-		snprintf(error, BJ_ERROR_LEN, "type %.40s is not known, it can be %s",
-			 args.type, bj_mirror_type.name);
-		return -EINVAL;
-	}
 	job = kzalloc_obj(*job);
 	if (!job) {
 		ti->error = "there is no memory for the job";

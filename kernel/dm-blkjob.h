@@ -42,6 +42,7 @@ struct bj_claim {
 	u64 first;			/* sectors of the whole disk */
 	u64 last;
 	bool writes;
+	bool alone;			/* nor may anybody else have it */
 };
 
 struct bj_leg {
@@ -248,7 +249,8 @@ struct blkjob {
  * job->lock, respectively.
  */
 struct blkjob_type {
-	const char *name;
+	enum bj_kind kind;
+	enum blkjob_state before_waiting;	/* the state that complete leaves */
 	/* May sleep. 0, or -errno with a sentence in error (BJ_ERROR_LEN). */
 	int (*ctr)(struct blkjob *job, char *error);
 	/* Nothing is in flight any more. Also after a failed ctr. */
@@ -262,6 +264,8 @@ struct blkjob_type {
 	/* Move the phase on; true: there is more to do at once. */
 	bool (*step)(struct blkjob *job);
 	void (*state_changed)(struct blkjob *job);
+	/* Under job->lock: may it be told to? NULL: where the verb is allowed. */
+	bool (*may_complete)(struct blkjob *job);
 	/* Under job->lock: send no write until it is dropped. */
 	void (*hold)(struct blkjob *job);
 	/* Foreground bios that wait for the worker must not wait any more. */
@@ -277,6 +281,7 @@ struct blkjob_type {
 };
 
 extern const struct blkjob_type bj_mirror_type;
+extern const struct blkjob_type bj_backup_type;
 
 /* dm-blkjob-target.c */
 static inline const char *bj_name(struct blkjob *job)
@@ -287,6 +292,8 @@ static inline const char *bj_name(struct blkjob *job)
 /* dm-blkjob-legs.c: all may sleep */
 int bj_legs_open(struct blkjob *job, const struct bj_args *args, char *error);
 void bj_legs_close(struct blkjob *job);
+/* Nobody but this job may write to its source: 0, or -EBUSY. */
+int bj_legs_source_alone(struct blkjob *job, char *error);
 
 /*
  * dm-blkjob-group.c: a job without a name is a group of its own. Process
@@ -314,19 +321,31 @@ void __bj_conclude(struct blkjob *job, const char *result, enum bj_side active);
 void __bj_abort(struct blkjob *job, const char *error);
 u64 __bj_copy_wait(struct blkjob *job);
 void __bj_latency_bound_set(struct blkjob *job);
-void __bj_error(struct blkjob *job, enum bj_side side, const char *op,
-		blk_status_t status, sector_t sector);
-/* Worker: */
-void bj_recovered(struct blkjob *job);
+bool __bj_copying(struct blkjob *job);
+/* Worker, in aborting. True if that has ended. */
+bool bj_aborted(struct blkjob *job);
 /* Any context: */
-bool bj_backing_off(struct blkjob *job);
 void bj_kick(struct blkjob *job);
 void bj_wake(struct blkjob *job);
-void bj_error(struct blkjob *job, enum bj_side side, const char *op,
-	      blk_status_t status, sector_t sector);
+void bj_raise_event(struct blkjob *job);
 /* dm's message method. */
 int bj_message(struct blkjob *job, unsigned int argc, char **argv,
 	       char *result, unsigned int maxlen);
+
+/* dm-blkjob-error.c; job->lock held: */
+void __bj_error(struct blkjob *job, enum bj_side side, const char *op,
+		blk_status_t status, sector_t sector);
+/* Only say and count it; what follows is the caller's business. */
+void __bj_error_note(struct blkjob *job, enum bj_side side, const char *op,
+		     blk_status_t status, sector_t sector);
+/* Worker: */
+void bj_recovered(struct blkjob *job);
+/* Any context: */
+const char *bj_error_word(enum bj_side side, const char *op,
+			  blk_status_t status);
+bool bj_backing_off(struct blkjob *job);
+void bj_error(struct blkjob *job, enum bj_side side, const char *op,
+	      blk_status_t status, sector_t sector);
 
 /* dm-blkjob-events.c; job->lock held: */
 void __bj_event_state(struct blkjob *job);

@@ -24,6 +24,8 @@
 #define BLKJOB_BUF_SIZE_MAX	1073741824ULL
 #define BLKJOB_BUF_SIZE		16777216ULL	/* default, and meaning of 0 */
 #define BLKJOB_LATENCY_BOUND_MAX	10000	/* percent; 0 = none */
+#define BLKJOB_CBW_TIMEOUT_MAX	86400ULL	/* seconds */
+#define BLKJOB_CBW_TIMEOUT	10		/* 0, and the snapshot may break */
 #define BLKJOB_SPEED_MAX	1125899906842624ULL /* 0 = unlimited */
 #define BLKJOB_GROUP_NAME	64		/* characters at most */
 #define BLKJOB_GROUP_MEMBERS	64		/* jobs at most */
@@ -101,16 +103,20 @@ enum blkjob_verb {
  *   passes		sweeps over the map that were started
  *   source_errors target_errors	failed copy reads, failed target writes
  *   last_error		- or <read|write|flush>:<errno>:<sector>
- *   pause_us		longest time that a write was held at the switchover
+ *   pause_us		longest time that a write was held: at the switchover,
+ *			or (backup) until the old data were saved
  *   result		- until concluded, then completed (the target device is
  *			a consistent image) or cancelled (it is not)
  *   active		source or target: the leg that serves reads and whose
  *			content counts
- *   held		writes held in the commit window because a leg failed
+ *   held		writes held in the commit window because a leg failed,
+ *			or (backup) until the old data are saved
  *   converge		does it come to an end? "-" is not known, or ready; yes;
  *			slow: dirty_rate is above 2/3 of rate; no: writes make
  *			dirty more than is copied, in copy_mode background;
  *			write-blocking: copy_mode auto has chosen that
+ *   cbw			bytes saved because the consumer was about to
+ *			overwrite them (backup)
  *   group		- or the name of the group that the job ends with
  */
 

@@ -275,13 +275,27 @@ bj_clean() {
 # Jobs
 #-----------------------------------------------------------------
 
-# line SOURCE TARGET [KEY VALUE]...: the table line for all of the source.
-line() {
-	local source=$1 target=$2
+# type_line TYPE SOURCE TARGET [KEY VALUE]...: the table line for all of the
+# source.
+type_line() {
+	local type=$1 source=$2 target=$3
 
-	shift 2
-	echo "0 $(sectors "$source") blkjob mirror ${dev[$source]} 0" \
+	shift 3
+	echo "0 $(sectors "$source") blkjob $type ${dev[$source]} 0" \
 		"${dev[$target]} 0 $# $*"
+}
+
+# line SOURCE TARGET [KEY VALUE]...: of a mirror.
+line() {
+	type_line mirror "$@"
+}
+
+# backup NAME SOURCE TARGET [KEY VALUE]...
+backup() {
+	local name=$1
+
+	shift
+	dm "$name" "$(type_line backup "$@")"
 }
 
 # mirror NAME SOURCE TARGET [KEY VALUE]... A job in background mode need never

@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Backup: the target device becomes what the source was at one instant, which
+ * is when the table was resumed first, while the source stays in use.
+ *
+ * Reads go to the source. A set bit says that the old data of the region are
+ * still to be saved. A write to clean regions goes straight to the source; any
+ * other one is parked, and what it is about to overwrite is copied first
+ * (copy-before-write, QEMU block/copy-before-write.c), in the urgent lane of
+ * the pipeline: neither the speed limit nor a pause is in its way. It is let
+ * go when its regions are clean. That is (enum bj_clear_at)
+ *
+ *   READ	by default, when the old data are in a buffer. A target device that
+ *		is slow or dead does not delay a write before the buffers are
+ *		full.
+ *   STORED	with on_cbw_error break-guest-write: a write that fails must not
+ *		have been sent
+ *   FLUSHED	with cbw_stored: the image never has less than a crash leaves of
+ *		the source
+ *
+ * A bit once cleared is never set again. So foreground I/O needs no lock and
+ * no count, and the order of map and worker does not matter: who sees a clear
+ * bit may write.
+ */
+#include "dm-blkjob-copy.h"
+
+#define BJ_SKIPS	256	/* busy regions of a write looked at in one go */
+
+enum bj_backup_mode {
+	BJ_SAVE,	/* a write waits for the old data */
+	BJ_END,		/* only for what is being read; for good */
+	BJ_SOURCE_ONLY,	/* aborting, concluded */
+};
+
+struct bj_backup {
+	struct blkjob *job;
+	enum bj_backup_mode mode;	/* written under job->lock */
+	bool stopping;
+	atomic_t nr_held;		/* in parked and waiting */
+	struct bio_list parked;		/* job->lock; from map */
+	struct bio_list waiting;	/* worker */
+	unsigned int nr_waiting;	/* worker; as of its last look at all */
+	u64 ticket;			/* worker; the last flush, 0 = none */
+
+	/* Sending may sleep, and the worker must not. */
+	struct work_struct send;
+	spinlock_t released_lock;	/* irqsave */
+	struct bio_list released;
+};
+
+/*-------------------------- Foreground ---------------------------*/
+
+static int send_to_source(struct blkjob *job, struct bj_io *io, struct bio *bio)
+{
+	bio_set_dev(bio, bj_bdev(job, BJ_SOURCE));
+	bio->bi_iter.bi_sector = bj_leg_sector(job, BJ_SOURCE, io->sector);
+	return DM_MAPIO_REMAPPED;
+}
+
+static int map_flush(struct blkjob *job, struct bj_io *io, struct bio *bio)
+{
+	/* dm sends one for each leg; no write of the consumer is on the target. */
+	if (dm_bio_get_target_bio_nr(bio)) {
+		bio_endio(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+	this_cpu_inc(job->cpu_stats->flushes);
+	bj_time_bio(job, bio);
+	return send_to_source(job, io, bio);
+}
+
+static bool is_saved(struct blkjob *job, const struct bj_io *io)
+{
+	u64 first = bj_first_region(job, io->sector);
+	u64 last = bj_last_region(job, io->sector, io->nr_sectors);
+
+	if (likely(first == last))
+		return !bj_region_dirty(&job->map, first);
+	return bj_regions_next(&job->map, first) > last;
+}
+
+static int backup_map(struct blkjob *job, struct bio *bio)
+{
+	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
+	struct bj_backup *backup = job->private;
+	unsigned long flags;
+
+	io->sector = dm_target_offset(job->ti, bio->bi_iter.bi_sector);
+	io->nr_sectors = bio_sectors(bio);
+	if (unlikely(bio->bi_opf & REQ_PREFLUSH))
+		return map_flush(job, io, bio);
+	if (unlikely(bj_sampled(&job->cpu_stats->writes,
+				READ_ONCE(job->sample_mask))))
+		bj_time_bio(job, bio);
+	if (READ_ONCE(backup->mode) == BJ_SOURCE_ONLY || is_saved(job, io))
+		return send_to_source(job, io, bio);
+	if (bio->bi_opf & REQ_NOWAIT) {
+		bio_wouldblock_error(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+	/* For its cgroup: who sends it on has another one. */
+	bio_set_dev(bio, bj_bdev(job, BJ_SOURCE));
+	io->held_since = ktime_get_ns();
+	atomic_inc(&backup->nr_held);
+	spin_lock_irqsave(&job->lock, flags);
+	bio_list_add(&backup->parked, bio);
+	spin_unlock_irqrestore(&job->lock, flags);
+	bj_kick(job);
+	return DM_MAPIO_SUBMITTED;
+}
+
+static int backup_end_io(struct blkjob *job, struct bio *bio,
+			 blk_status_t *error)
+{
+	return DM_ENDIO_DONE;
+}
+
+/*------------------------ Letting go -----------------------------*/
+
+static void send_released(struct work_struct *work)
+{
+	struct bj_backup *backup = container_of(work, struct bj_backup, send);
+	struct bio_list list;
+	struct blk_plug plug;
+	struct bio *bio;
+
+	spin_lock_irq(&backup->released_lock);
+	list = backup->released;
+	bio_list_init(&backup->released);
+	spin_unlock_irq(&backup->released_lock);
+
+	blk_start_plug(&plug);
+	while ((bio = bio_list_pop(&list))) {
+		send_to_source(backup->job,
+			       dm_per_bio_data(bio, sizeof(struct bj_io)), bio);
+		dm_submit_bio_remap(bio, NULL);
+	}
+	blk_finish_plug(&plug);
+}
+
+/* It waits no more; the bio may be gone before long. */
+static void held_no_more(struct bj_backup *backup, struct bio *bio)
+{
+	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
+	struct blkjob *job = backup->job;
+	u64 ns = ktime_get_ns() - io->held_since;
+
+	atomic_dec(&backup->nr_held);
+	spin_lock_irq(&job->lock);
+	job->stats.pause_ns = max(job->stats.pause_ns, ns);
+	spin_unlock_irq(&job->lock);
+}
+
+static void let_go(struct bj_backup *backup, struct bio *bio)
+{
+	held_no_more(backup, bio);
+	spin_lock_irq(&backup->released_lock);
+	bio_list_add(&backup->released, bio);
+	spin_unlock_irq(&backup->released_lock);
+	queue_work(backup->job->wq, &backup->send);
+}
+
+static void end_held(struct bj_backup *backup, struct bio *bio,
+		     blk_status_t status)
+{
+	held_no_more(backup, bio);
+	bio->bi_status = status;
+	bio_endio(bio);
+}
+
+/*------------------- Old data cannot be saved --------------------*/
+
+static u64 timeout_ns(struct blkjob *job)
+{
+	u64 seconds = READ_ONCE(job->opt.cbw_timeout);
+
+	if (!seconds && job->opt.on_cbw_error == BJ_BREAK_SNAPSHOT)
+		seconds = BLKJOB_CBW_TIMEOUT;
+	return seconds * NSEC_PER_SEC;
+}
+
+/* The consumer comes first: there will be no image. */
+static void break_snapshot(struct blkjob *job, const char *error)
+{
+	spin_lock_irq(&job->lock);
+	if (__bj_copying(job) || job->state == BLKJOB_PAUSED)
+		__bj_event_error(job, bj_on_cbw_error_name(BJ_BREAK_SNAPSHOT));
+	__bj_abort(job, error);
+	spin_unlock_irq(&job->lock);
+}
+
+static bool touches(struct blkjob *job, struct bio *bio,
+		    const struct bj_extent *extent)
+{
+	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
+
+	return io->sector < extent->sector + extent->nr_sectors &&
+	       extent->sector < io->sector + io->nr_sectors;
+}
+
+/* Worker. */
+static void backup_urgent_failed(struct blkjob *job,
+				 const struct bj_extent *extent)
+{
+	enum bj_on_cbw_error policy = job->opt.on_cbw_error;
+	enum bj_side side = bj_extent_side(extent);
+	struct bj_backup *backup = job->private;
+	struct bio_list list = backup->waiting;
+	struct bio *bio;
+
+	spin_lock_irq(&job->lock);
+	__bj_error_note(job, side, extent->failed_op, extent->status,
+			extent->failed_sector);
+	if (policy == BJ_BREAK_GUEST_WRITE) {
+		__bj_event_error(job, bj_on_cbw_error_name(policy));
+		bj_raise_event(job);
+	}
+	spin_unlock_irq(&job->lock);
+	if (policy == BJ_BREAK_SNAPSHOT) {
+		break_snapshot(job, bj_error_word(side, extent->failed_op,
+						  extent->status));
+		return;
+	}
+	bio_list_init(&backup->waiting);
+	while ((bio = bio_list_pop(&list))) {
+		if (touches(job, bio, extent))
+			end_held(backup, bio, extent->status);
+		else
+			bio_list_add(&backup->waiting, bio);
+	}
+}
+
+/* It has waited for long enough. */
+static void timed_out(struct bj_backup *backup, struct bio *bio)
+{
+	struct blkjob *job = backup->job;
+
+	/* No more than a hint, and no reason to break anything. */
+	if (bio_op(bio) == REQ_OP_DISCARD) {
+		end_held(backup, bio, BLK_STS_OK);
+		return;
+	}
+	DMWARN_LIMIT("%s: old data could not be saved in %llu s: %s",
+		     bj_name(job), div_u64(timeout_ns(job), NSEC_PER_SEC),
+		     bj_on_cbw_error_name(job->opt.on_cbw_error));
+	if (job->opt.on_cbw_error == BJ_BREAK_GUEST_WRITE) {
+		end_held(backup, bio, BLK_STS_TIMEOUT);
+		return;
+	}
+	break_snapshot(job, "cbw-timeout");
+	let_go(backup, bio);
+}
+
+/*----------------------------- Worker ----------------------------*/
+
+/* What this write has to wait for no more; false: for something. */
+static bool may_go(struct bj_backup *backup, const struct bj_io *io)
+{
+	switch (READ_ONCE(backup->mode)) {
+	case BJ_SOURCE_ONLY:
+		return true;
+	case BJ_END:
+		/* What is being read is read whole, and no more is begun. */
+		return !backup->job->pipe.marked || is_saved(backup->job, io);
+	default:
+		return is_saved(backup->job, io);
+	}
+}
+
+/* Look at all that wait. Returns ns until the first one has waited too long. */
+static u64 look_at_held(struct bj_backup *backup)
+{
+	u64 now = ktime_get_ns(), timeout = timeout_ns(backup->job);
+	struct blkjob *job = backup->job;
+	u64 first = U64_MAX;
+	struct bio_list list;
+	struct bio *bio;
+
+	spin_lock_irq(&job->lock);
+	bio_list_merge(&backup->waiting, &backup->parked);
+	bio_list_init(&backup->parked);
+	spin_unlock_irq(&job->lock);
+
+	list = backup->waiting;
+	bio_list_init(&backup->waiting);
+	backup->nr_waiting = 0;
+	while ((bio = bio_list_pop(&list))) {
+		struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
+
+		if (READ_ONCE(job->noflush)) {
+			end_held(backup, bio, BLK_STS_DM_REQUEUE);
+		} else if (may_go(backup, io)) {
+			let_go(backup, bio);
+		} else if (timeout && now - io->held_since >= timeout) {
+			timed_out(backup, bio);
+		} else {
+			bio_list_add(&backup->waiting, bio);
+			backup->nr_waiting++;
+			first = min(first, io->held_since + timeout - now);
+		}
+	}
+	return timeout ? first : U64_MAX;
+}
+
+/* Begin with one piece of what is in the way of this write; as bj_copy_now(). */
+static int save_for(struct blkjob *job, struct bio *bio)
+{
+	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
+	u64 region = bj_first_region(job, io->sector);
+	u64 last = bj_last_region(job, io->sector, io->nr_sectors);
+	unsigned int skips;
+	int r;
+
+	for (skips = 0; skips < BJ_SKIPS; skips++) {
+		region = bj_regions_next(&job->map, region);
+		if (region > last)
+			break;
+		r = bj_copy_now(job, region, last);
+		if (r != -EBUSY)
+			return r;
+		region++;
+	}
+	return -EBUSY;
+}
+
+/* In turn, so that a long discard does not keep others from being served. */
+static void save_old_data(struct bj_backup *backup)
+{
+	struct bio_list *waiting = &backup->waiting;
+	unsigned int idle = 0;
+	struct bio *bio;
+
+	while (idle < backup->nr_waiting && (bio = bio_list_pop(waiting))) {
+		int r = save_for(backup->job, bio);
+
+		if (r == -EAGAIN) {
+			bio_list_add_head(waiting, bio);
+			break;
+		}
+		bio_list_add(waiting, bio);
+		idle = r ? idle + 1 : 0;
+	}
+}
+
+/* All that is to be in the image is there, and on stable storage. */
+static bool step_last(struct bj_backup *backup, enum blkjob_state state)
+{
+	struct blkjob *job = backup->job;
+	bool done;
+
+	if (job->pipe.in_flight || (state == BLKJOB_RUNNING &&
+				    (!job->pipe.swept || bj_sweep_left(job)))) {
+		backup->ticket = 0;
+		return false;
+	}
+	if (!backup->ticket)
+		backup->ticket = bj_flush_ticket(job);
+	if (!bj_flushed(job, backup->ticket))
+		return false;
+	spin_lock_irq(&job->lock);
+	done = job->state == state;
+	if (done)
+		__bj_conclude(job, "completed", BJ_SOURCE);
+	spin_unlock_irq(&job->lock);
+	return done;
+}
+
+static bool backup_step(struct blkjob *job)
+{
+	struct bj_backup *backup = job->private;
+	enum blkjob_state state;
+	bool suspended;
+	u64 wait;
+
+	if (READ_ONCE(backup->stopping)) {
+		wake_up(&job->drained);
+		return false;
+	}
+	if (atomic_read(&backup->nr_held)) {
+		wait = look_at_held(backup);
+		if (READ_ONCE(backup->mode) == BJ_SAVE)
+			save_old_data(backup);
+		if (wait != U64_MAX && backup->nr_waiting)
+			bj_come_back(job, wait);
+	}
+
+	spin_lock_irq(&job->lock);
+	state = job->state;
+	suspended = job->suspended;
+	spin_unlock_irq(&job->lock);
+	if (state == BLKJOB_ABORTING)
+		return bj_aborted(job);
+	if (!suspended &&
+	    (state == BLKJOB_RUNNING || state == BLKJOB_WAITING))
+		return step_last(backup, state);
+	return false;
+}
+
+/*---------------------------- The type ---------------------------*/
+
+static void backup_state_changed(struct blkjob *job)
+{
+	struct bj_backup *backup = job->private;
+
+	lockdep_assert_held(&job->lock);
+	if (job->state >= BLKJOB_ABORTING)
+		WRITE_ONCE(backup->mode, BJ_SOURCE_ONLY);
+	else if (job->state == BLKJOB_WAITING)
+		WRITE_ONCE(backup->mode, BJ_END);
+}
+
+/* All others end by themselves. */
+static bool backup_may_complete(struct blkjob *job)
+{
+	return !job->pipe.swept;
+}
+
+/* What waits is served meanwhile; or dm takes it back (noflush). */
+static void backup_presuspend(struct blkjob *job)
+{
+	bj_kick(job);
+}
+
+static void backup_stop(struct blkjob *job)
+{
+	struct bj_backup *backup = job->private;
+
+	WRITE_ONCE(backup->stopping, true);
+}
+
+static bool backup_stopped(struct blkjob *job)
+{
+	return true;
+}
+
+static unsigned int backup_held(struct blkjob *job)
+{
+	struct bj_backup *backup = job->private;
+
+	return atomic_read(&backup->nr_held);
+}
+
+static bool backup_never(struct blkjob *job)
+{
+	return false;
+}
+
+static enum bj_clear_at clear_at(const struct bj_options *opt)
+{
+	if (opt->cbw_stored)
+		return BJ_CLEAR_FLUSHED;
+	return opt->on_cbw_error == BJ_BREAK_GUEST_WRITE ? BJ_CLEAR_STORED :
+							   BJ_CLEAR_READ;
+}
+
+static int backup_ctr(struct blkjob *job, char *error)
+{
+	struct bj_backup *backup = kzalloc_obj(*backup);
+
+	snprintf(error, BJ_ERROR_LEN, "there is no memory for the backup");
+	if (!backup)
+		return -ENOMEM;
+	job->private = backup;
+	backup->job = job;
+	spin_lock_init(&backup->released_lock);
+	INIT_WORK(&backup->send, send_released);
+	bio_list_init(&backup->parked);
+	bio_list_init(&backup->waiting);
+	bio_list_init(&backup->released);
+
+	job->reads = &job->leg[BJ_SOURCE];
+	job->pipe.swept = job->opt.sync == BJ_SYNC_FULL;
+	job->pipe.clear_at = clear_at(&job->opt);
+	/* With sync none too: all of it may be overwritten. */
+	bj_regions_set(&job->map, 0, job->map.nr - 1);
+	if (bj_regions_prepare(&job->map) || bj_pipe_add_urgent(job))
+		return -ENOMEM;
+	return bj_legs_source_alone(job, error);
+}
+
+static void backup_dtr(struct blkjob *job)
+{
+	kfree(job->private);
+}
+
+const struct blkjob_type bj_backup_type = {
+	.kind = BJ_BACKUP,
+	.before_waiting = BLKJOB_RUNNING,
+	.ctr = backup_ctr,
+	.dtr = backup_dtr,
+	.map = backup_map,
+	.end_io = backup_end_io,
+	.urgent_failed = backup_urgent_failed,
+	.step = backup_step,
+	.state_changed = backup_state_changed,
+	.may_complete = backup_may_complete,
+	.presuspend = backup_presuspend,
+	.stop = backup_stop,
+	.stopped = backup_stopped,
+	.held = backup_held,
+	.synced = backup_never,
+	.diverged = backup_never,
+};
