@@ -157,7 +157,7 @@ discards() {
 	fill s 1
 	backup j s t "$@" paused on
 	must blkdiscard -o $((4096 + 512)) -l $((20 << 20)) "${dev[j]}"
-	filled t 1 16 40960
+	filled t 1 16 40953
 	tell j resume
 	ended j
 	filled t 1
@@ -176,11 +176,16 @@ zeroes() {
 	filled t 1
 }
 
+# half DEVICE: its first half, for a writer that does not touch it all.
+half() {
+	dm half "0 $(($(sectors "$1") / 2)) linear ${dev[$1]} 0"
+}
+
 # Neither a pause nor the speed limit is in the way of a write.
 paced() {
 	local since
 
-	pair 32M
+	pair 64M
 	backup j s t speed 65536 granularity "$1"
 	since=${EPOCHREALTIME/./}
 	fill j 3 30000 100
@@ -199,7 +204,8 @@ paced() {
 cancelled() {
 	pair 16M
 	backup j s t speed 1048576 "$@"
-	load a j 1
+	half j
+	load a half 1
 	work a
 	tell j cancel
 	bj_wait_state j concluded
@@ -207,6 +213,7 @@ cancelled() {
 	work a
 	unload a
 	verify s a
+	gone half
 	gone j
 	backup again s t
 	ended again
@@ -218,8 +225,9 @@ suspended() {
 	local i
 
 	pair 32M
-	backup j s t speed 8388608 "$@"
-	load a j 1
+	backup j s t speed 1048576 "$@"
+	half j
+	load a half 1
 	for i in 1 2 3 4; do
 		ctl suspend j
 		ctl resume j

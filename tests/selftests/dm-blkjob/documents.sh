@@ -149,6 +149,7 @@ script() {
 		case $line in
 		*' complete') state=ready ;;
 		*' finalize') state=pending ;;
+		*' load data '*' linear /dev/sdb 0"') state=concluded ;;
 		*) state='' ;;
 		esac
 		[ -z "$state" ] || for job; do
@@ -220,6 +221,25 @@ two_devices() {
 	expect job2 active target
 }
 
+image_by_hand() {
+	links=()
+	find_documents
+	BJ_PREFIX=''
+	disk b 16M
+	disk c 16M
+	fill b 1
+	device /dev/sdb b
+	device /dev/sdc c
+	holds "$(rst_block 5 | wc -l) >= 10"
+	dm data "0 32768 linear ${dev[b]} 0"
+	[ -e /dev/mapper/data ] || must dmsetup mknodes data
+	script 5 job
+	no_links
+	fill data 2
+	filled b 2
+	filled c 1
+}
+
 # One option or word per line.
 options() {
 	grep -oE -- '--[a-z][a-z-]+' | sort -u
@@ -250,4 +270,5 @@ complete_manual() {
 	is "options that no command has" "$said" ""
 }
 
-cli_run readme manual_page build_lines by_hand limit_and_copy two_devices complete_manual
+cli_run readme manual_page build_lines by_hand limit_and_copy two_devices image_by_hand \
+	complete_manual
