@@ -52,7 +52,7 @@ static void refused_option(const char *key, const char *value,
 static void defaults(void)
 {
 	CHECK_EQ(parse("mirror /dev/a 3 /dev/b 4"), 0);
-	CHECK(!strcmp(args.type, "mirror"), "%s", args.type);
+	CHECK_EQ(args.kind, BJ_MIRROR);
 	CHECK(!strcmp(args.source.path, "/dev/a"), "%s", args.source.path);
 	CHECK(!strcmp(args.target.path, "/dev/b"), "%s", args.target.path);
 	CHECK_EQ(args.source.start, 3);
@@ -159,14 +159,14 @@ static void groups(void)
 		snprintf(sentence, sizeof(sentence),
 			 "group %s is not a name of at most 64 letters, digits and _.+-, with a letter or digit first",
 			 words[i]);
-		CHECK(bj_option_parse(&opt, "group", words[i], false, error) ==
-		      -EINVAL, "%s", words[i]);
+		CHECK(bj_option_parse(&opt, BJ_MIRROR, "group", words[i], false,
+				      error) == -EINVAL, "%s", words[i]);
 		CHECK(!strcmp(error, sentence), "%s: '%s'", words[i], error);
 	}
-	CHECK(bj_option_parse(&args.opt, "group", "", false, error) == -EINVAL,
-	      "-");
-	CHECK(bj_option_parse(&args.opt, "group", "b", true, error) == -EINVAL,
-	      "-");
+	CHECK(bj_option_parse(&args.opt, BJ_MIRROR, "group", "", false,
+			      error) == -EINVAL, "-");
+	CHECK(bj_option_parse(&args.opt, BJ_MIRROR, "group", "b", true,
+			      error) == -EINVAL, "-");
 	CHECK(!strcmp(error, "option group cannot change in a running job"),
 	      "%s", error);
 }
@@ -266,30 +266,80 @@ static void long_words(void)
 	CHECK(memchr(error, 0, sizeof(error)), "no end");
 }
 
+/* "set" of a mirror. */
+static int set(struct bj_options *opt, const char *key, const char *value)
+{
+	return bj_option_parse(opt, BJ_MIRROR, key, value, true, error);
+}
+
 /* "set": only what may change in a job, and nothing on a refusal. */
 static void live(void)
 {
 	struct bj_options opt = { .granularity = 4096, .speed = 7 }, old = opt;
 
-	CHECK(bj_option_parse(&opt, "granularity", "512", true, error) == -EINVAL,
-	      "-");
+	CHECK(set(&opt, "granularity", "512") == -EINVAL, "-");
 	CHECK(!strcmp(error, "option granularity cannot change in a running job"),
 	      "%s", error);
-	CHECK(bj_option_parse(&opt, "sync", "none", true, error) == -EINVAL, "-");
-	CHECK(bj_option_parse(&opt, "paused", "on", true, error) == -EINVAL, "-");
-	CHECK(bj_option_parse(&opt, "speed", "-1", true, error) == -EINVAL, "-");
-	CHECK(bj_option_parse(&opt, "buf_size", "x", true, error) == -EINVAL, "-");
-	CHECK(bj_option_parse(&opt, "copy_mode", "x", true, error) == -EINVAL,
-	      "-");
+	CHECK(set(&opt, "sync", "none") == -EINVAL, "-");
+	CHECK(set(&opt, "paused", "on") == -EINVAL, "-");
+	CHECK(set(&opt, "speed", "-1") == -EINVAL, "-");
+	CHECK(set(&opt, "buf_size", "x") == -EINVAL, "-");
+	CHECK(set(&opt, "copy_mode", "x") == -EINVAL, "-");
 	CHECK(!memcmp(&opt, &old, sizeof(opt)), "a refusal changed something");
-	CHECK_EQ(bj_option_parse(&opt, "speed", "8", true, error), 0);
+	CHECK_EQ(set(&opt, "speed", "8"), 0);
 	CHECK_EQ(opt.speed, 8);
-	CHECK_EQ(bj_option_parse(&opt, "buf_size", "100", true, error), 0);
+	CHECK_EQ(set(&opt, "buf_size", "100"), 0);
 	CHECK_EQ(opt.buf_size, 100);
-	CHECK_EQ(bj_option_parse(&opt, "copy_mode", "auto", true, error), 0);
+	CHECK_EQ(set(&opt, "copy_mode", "auto"), 0);
 	CHECK_EQ(opt.copy_mode, BJ_COPY_AUTO);
-	CHECK(!strcmp(bj_copy_mode_name(opt.copy_mode), "auto"), "-");
-	CHECK(!strcmp(bj_sync_name(BJ_SYNC_NONE), "none"), "-");
+}
+
+/* Each type has its own, and is told so. */
+static void kinds(void)
+{
+	CHECK_EQ(parse("backup a 0 b 0 6 on_cbw_error break-guest-write "
+		       "cbw_timeout 86400 cbw_stored on"), 0);
+	CHECK_EQ(args.kind, BJ_BACKUP);
+	CHECK_EQ(args.opt.on_cbw_error, BJ_BREAK_GUEST_WRITE);
+	CHECK_EQ(args.opt.cbw_timeout, 86400);
+	CHECK_EQ(args.opt.cbw_stored, true);
+	refused("backup a 0 b 0 2 copy_mode auto",
+		"a backup job has no option copy_mode");
+	refused("backup a 0 b 0 2 group g", "a backup job has no option group");
+	refused("mirror a 0 b 0 2 cbw_stored on",
+		"a mirror job has no option cbw_stored");
+	refused("mirror a 0 b 0 2 cbw_timeout 1",
+		"a mirror job has no option cbw_timeout");
+	refused("mirror a 0 b 0 2 on_cbw_error break-snapshot",
+		"a mirror job has no option on_cbw_error");
+	refused("backup a 0 b 0 2 cbw_timeout 86401",
+		"cbw_timeout 86401 is not a number from 0 to 86400");
+	refused("backup a 0 b 0 2 on_cbw_error x",
+		"on_cbw_error x is not known, it can be break-snapshot, break-guest-write");
+}
+
+/* What is shown makes the same options again. */
+static void shown(void)
+{
+	static const char * const lines[] = {
+		"mirror a 0 b 0 22 sync none copy_mode auto granularity 512 buf_size 1 speed 3 latency_bound 150 on_source_error stop on_target_error enospc unmap off target_is_zero on paused on",
+		"mirror a 0 b 0 24 sync full copy_mode background granularity 4096 buf_size 100 speed 0 latency_bound 0 on_source_error report on_target_error ignore unmap on target_is_zero off paused off group g",
+		"backup a 0 b 0 26 sync none granularity 65536 buf_size 16777216 speed 0 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-guest-write cbw_timeout 7 cbw_stored on unmap on target_is_zero off paused on",
+	};
+	char text[1024], small[20];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(lines); i++) {
+		CHECK_EQ(parse(lines[i]), 0);
+		CHECK_EQ(bj_options_show(&args.opt, args.kind, text,
+					 sizeof(text)), strlen(text));
+		CHECK(!strcmp(text, lines[i] + strlen("mirror a 0 b 0 ")), "%s",
+		      text);
+		/* No more than fits. */
+		CHECK(bj_options_show(&args.opt, args.kind, small,
+				      sizeof(small)) < sizeof(small), "-");
+		CHECK(!memcmp(text, small, sizeof(small) - 1), "%s", small);
+	}
 }
 
 static void numbers(void)
@@ -363,6 +413,8 @@ static const struct unit_case cases[] = {
 	{ "args: offsets", offsets },
 	{ "args: long words", long_words },
 	{ "args: live", live },
+	{ "args: types", kinds },
+	{ "args: shown", shown },
 	{ "args: numbers", numbers },
 	{ "args: fuzz", fuzz },
 };

@@ -263,6 +263,26 @@ static void leaf_degrades(void)
 	bj_regions_exit(&map);
 }
 
+/* With all its memory a clear cannot fail, and nothing else has changed. */
+static void prepared(void)
+{
+	u64 i;
+
+	start(100000, true);
+	shim_fail_every = 1;
+	CHECK(bj_regions_prepare(&map) == -ENOMEM, "-");
+	shim_fail_every = 0;
+	CHECK_EQ(bj_regions_prepare(&map), 0);
+	CHECK_EQ(bj_regions_count(&map), 100000);
+	CHECK_EQ(bj_regions_run(&map, 0, 100000), 100000);
+	shim_fail_every = 1;
+	for (i = 0; i < 100000; i += 3)
+		CHECK_EQ(bj_regions_clear(&map, i, i), 1);
+	CHECK_EQ(bj_regions_count(&map), 66666);
+	shim_fail_every = 0;
+	bj_regions_exit(&map);
+}
+
 static const struct unit_case cases[] = {
 	{ "regions: up to 65", small },
 	{ "regions: around one leaf", leaf },
@@ -273,6 +293,7 @@ static const struct unit_case cases[] = {
 	{ "regions: no memory for the map", no_map },
 	{ "regions: no memory for pages", no_pages },
 	{ "regions: a leaf degrades", leaf_degrades },
+	{ "regions: prepared", prepared },
 };
 
 UNIT_MAIN(cases)

@@ -10,19 +10,20 @@
 /* created Running Paused readY Standby Waiting penDing aborting(X) concludEd */
 static const char letters[] = "CRPYSWDXE";
 
+/* A backup: where it has such a state, and no verb that switches. */
 static const struct {
 	enum blkjob_verb verb;
-	const char *states;
+	const char *states[BJ_NR_KINDS];
 } verbs[] = {
-	{ BLKJOB_VERB_CANCEL, "CRPYSWD" },	/* as QEMU's */
-	{ BLKJOB_VERB_PAUSE, "CRPYS" },
-	{ BLKJOB_VERB_RESUME, "CRPYS" },
-	{ BLKJOB_VERB_COMPLETE, "YS" },
-	{ BLKJOB_VERB_FINALIZE, "D" },
-	{ BLKJOB_VERB_SET, "CRPYSWD" },		/* QEMU: not in W and D */
-	{ BLKJOB_VERB_ROLLBACK, "WD" },		/* ours */
-	{ BLKJOB_VERB_MARK, "CRPYS" },		/* ours */
-	{ BLKJOB_VERB_UNMARK, "CPS" },		/* ours */
+	{ BLKJOB_VERB_CANCEL, { "CRPYSWD", "CRPW" } },	/* as QEMU's */
+	{ BLKJOB_VERB_PAUSE, { "CRPYS", "CRP" } },
+	{ BLKJOB_VERB_RESUME, { "CRPYS", "CRP" } },
+	{ BLKJOB_VERB_COMPLETE, { "YS", "RP" } },
+	{ BLKJOB_VERB_FINALIZE, { "D", "" } },
+	{ BLKJOB_VERB_SET, { "CRPYSWD", "CRPW" } },	/* QEMU: not in W, D */
+	{ BLKJOB_VERB_ROLLBACK, { "WD", "" } },		/* ours */
+	{ BLKJOB_VERB_MARK, { "CRPYS", "" } },		/* ours */
+	{ BLKJOB_VERB_UNMARK, { "CPS", "CP" } },	/* ours */
 };
 
 /*
@@ -30,57 +31,97 @@ static const struct {
  * not wake a paused job first (X behind P and S); waiting goes back to ready
  * by rollback, and ends a soft cancel; pending goes back to ready.
  */
-static const char * const follows[BLKJOB_NR_STATES] = {
-	[BLKJOB_CREATED] = "RPX",
-	[BLKJOB_RUNNING] = "PYX",
-	[BLKJOB_PAUSED] = "RX",
-	[BLKJOB_READY] = "SWX",
-	[BLKJOB_STANDBY] = "YX",
-	[BLKJOB_WAITING] = "DYXE",
-	[BLKJOB_PENDING] = "YWXE",
-	[BLKJOB_ABORTING] = "E",
-	[BLKJOB_CONCLUDED] = "",
+static const char * const follows[BJ_NR_KINDS][BLKJOB_NR_STATES] = {
+	[BJ_MIRROR] = {
+		[BLKJOB_CREATED] = "RPX",
+		[BLKJOB_RUNNING] = "PYX",
+		[BLKJOB_PAUSED] = "RX",
+		[BLKJOB_READY] = "SWX",
+		[BLKJOB_STANDBY] = "YX",
+		[BLKJOB_WAITING] = "DYXE",
+		[BLKJOB_PENDING] = "YWXE",
+		[BLKJOB_ABORTING] = "E",
+		[BLKJOB_CONCLUDED] = "",
+	},
+	/* Never ready; running ends by itself, or after complete by waiting. */
+	[BJ_BACKUP] = {
+		[BLKJOB_CREATED] = "RPX",
+		[BLKJOB_RUNNING] = "PWXE",
+		[BLKJOB_PAUSED] = "RWX",
+		[BLKJOB_READY] = "",
+		[BLKJOB_STANDBY] = "",
+		[BLKJOB_WAITING] = "PXE",
+		[BLKJOB_PENDING] = "",
+		[BLKJOB_ABORTING] = "E",
+		[BLKJOB_CONCLUDED] = "",
+	},
 };
 
 static void verb_table(void)
 {
-	unsigned int i, state;
+	unsigned int kind, i, state;
 
 	CHECK_EQ(ARRAY_SIZE(verbs), BLKJOB_NR_VERBS);
-	for (i = 0; i < ARRAY_SIZE(verbs); i++)
-		for (state = 0; state < BLKJOB_NR_STATES; state++)
-			CHECK(bj_verb_allowed(verbs[i].verb, state) ==
-			      !!strchr(verbs[i].states, letters[state]),
-			      "%s in %s", bj_verb_name(verbs[i].verb),
-			      bj_state_name(state));
+	for (kind = 0; kind < BJ_NR_KINDS; kind++)
+		for (i = 0; i < ARRAY_SIZE(verbs); i++)
+			for (state = 0; state < BLKJOB_NR_STATES; state++)
+				CHECK(bj_verb_allowed(kind, verbs[i].verb,
+						      state) ==
+				      !!strchr(verbs[i].states[kind],
+					       letters[state]),
+				      "%s: %s in %s", bj_kind_name(kind),
+				      bj_verb_name(verbs[i].verb),
+				      bj_state_name(state));
+}
+
+/* What a type never takes has a reason, and nothing else has. */
+static void verb_reasons(void)
+{
+	unsigned int kind, i;
+
+	for (kind = 0; kind < BJ_NR_KINDS; kind++)
+		for (i = 0; i < ARRAY_SIZE(verbs); i++)
+			CHECK(!bj_verb_reason(kind, verbs[i].verb) ==
+			      !!*verbs[i].states[kind], "%s: %s",
+			      bj_kind_name(kind), bj_verb_name(verbs[i].verb));
 }
 
 static void transitions(void)
 {
-	unsigned int from, to;
+	unsigned int kind, from, to;
 
-	for (from = 0; from < BLKJOB_NR_STATES; from++)
-		for (to = 0; to < BLKJOB_NR_STATES; to++)
-			CHECK(bj_state_follows(from, to) ==
-			      !!strchr(follows[from], letters[to]),
-			      "%s -> %s", bj_state_name(from),
-			      bj_state_name(to));
+	for (kind = 0; kind < BJ_NR_KINDS; kind++)
+		for (from = 0; from < BLKJOB_NR_STATES; from++)
+			for (to = 0; to < BLKJOB_NR_STATES; to++)
+				CHECK(bj_state_follows(kind, from, to) ==
+				      !!strchr(follows[kind][from],
+					       letters[to]),
+				      "%s: %s -> %s", bj_kind_name(kind),
+				      bj_state_name(from), bj_state_name(to));
 }
 
 /* From everywhere there is a way to the end, and none out of it. */
 static void always_an_end(void)
 {
-	unsigned int from, to, reached = BIT(BLKJOB_CONCLUDED), round;
+	unsigned int kind, from, to, reached, round;
 
-	for (round = 0; round < BLKJOB_NR_STATES; round++)
-		for (from = 0; from < BLKJOB_NR_STATES; from++)
-			for (to = 0; to < BLKJOB_NR_STATES; to++)
-				if (bj_state_follows(from, to) &&
-				    reached & BIT(to))
-					reached |= BIT(from);
-	CHECK_EQ(reached, BIT(BLKJOB_NR_STATES) - 1);
-	for (to = 0; to < BLKJOB_NR_STATES; to++)
-		CHECK(!bj_state_follows(BLKJOB_CONCLUDED, to), "%u", to);
+	for (kind = 0; kind < BJ_NR_KINDS; kind++) {
+		reached = BIT(BLKJOB_CONCLUDED);
+		for (round = 0; round < BLKJOB_NR_STATES; round++)
+			for (from = 0; from < BLKJOB_NR_STATES; from++)
+				for (to = 0; to < BLKJOB_NR_STATES; to++)
+					if (bj_state_follows(kind, from, to) &&
+					    reached & BIT(to))
+						reached |= BIT(from);
+		/* A backup has no ready, standby and pending. */
+		if (kind == BJ_BACKUP)
+			reached |= BIT(BLKJOB_READY) | BIT(BLKJOB_STANDBY) |
+				   BIT(BLKJOB_PENDING);
+		CHECK_EQ(reached, BIT(BLKJOB_NR_STATES) - 1);
+		for (to = 0; to < BLKJOB_NR_STATES; to++)
+			CHECK(!bj_state_follows(kind, BLKJOB_CONCLUDED, to),
+			      "%u", to);
+	}
 }
 
 static void names(void)
@@ -104,6 +145,7 @@ static void names(void)
 
 static const struct unit_case cases[] = {
 	{ "state: verb table", verb_table },
+	{ "state: verbs that a type has not got", verb_reasons },
 	{ "state: transitions", transitions },
 	{ "state: always an end", always_an_end },
 	{ "state: names", names },

@@ -301,7 +301,7 @@ sizes() {
 	filled s 1 16384
 }
 
-# Several at once, each with its writer.
+# Several at once, with little memory, and writers.
 at_once() {
 	local i
 
@@ -310,17 +310,22 @@ at_once() {
 		disk t$i 16M
 		fill s$i $i
 		backup j$i s$i t$i paused on buf_size 1048576
-		load l$i j$i $i
 	done
+	load a j1 1
 	for i in 1 2 3; do
 		tell j$i resume
 	done
+	fill j2 8
+	fill j3 9 0 10000
 	for i in 1 2 3; do
 		ended j$i
-		unload l$i
 		filled t$i $i
-		verify s$i l$i
 	done
+	unload a
+	verify s1 a
+	filled s2 8
+	filled s3 9 0 10000
+	filled s3 3 10000
 }
 
 # Beyond 2^32 sectors.

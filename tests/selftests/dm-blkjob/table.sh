@@ -34,7 +34,7 @@ arguments() {
 	pair
 	no_words '0 arguments are too few' ''
 	no_words '4 arguments are too few' mirror s 0 t
-	no_words 'type miror is not known, it can be mirror' miror s 0 t 0
+	no_words 'type miror is not known, it can be mirror, backup' miror s 0 t 0
 	no_words '0 option words announced, 2 found' mirror s 0 t 0 0 sync full
 	no_words '4 option words announced, 2 found' mirror s 0 t 0 4 sync full
 	no_words '1 option words announced, 1 found' mirror s 0 t 0 1 sync
