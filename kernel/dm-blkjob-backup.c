@@ -179,18 +179,25 @@ static u64 timeout_ns(struct blkjob *job)
 	return seconds * NSEC_PER_SEC;
 }
 
-/* The consumer comes first: there will be no image. */
-static void break_snapshot(struct blkjob *job, const char *error)
+/*
+ * job->lock held, and the error is noted. With break-snapshot the consumer
+ * comes first, and there will be no image; otherwise the caller has to end
+ * those writes.
+ */
+static void __cbw_failed(struct blkjob *job, const char *error)
 {
-	spin_lock_irq(&job->lock);
-	if (__bj_copying(job) || job->state == BLKJOB_PAUSED)
-		__bj_event_error(job, bj_on_cbw_error_name(BJ_BREAK_SNAPSHOT));
+	enum bj_on_cbw_error policy = job->opt.on_cbw_error;
+
+	if (policy == BJ_BREAK_GUEST_WRITE) {
+		__bj_event_error_limited(job, bj_on_cbw_error_name(policy));
+		return;
+	}
+	if (job->state < BLKJOB_ABORTING)
+		__bj_event_error(job, bj_on_cbw_error_name(policy));
 	__bj_abort(job, error);
-	spin_unlock_irq(&job->lock);
 }
 
-static bool touches(struct blkjob *job, struct bio *bio,
-		    const struct bj_extent *extent)
+static bool touches(struct bio *bio, const struct bj_extent *extent)
 {
 	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
 
@@ -202,7 +209,6 @@ static bool touches(struct blkjob *job, struct bio *bio,
 static void backup_urgent_failed(struct blkjob *job,
 				 const struct bj_extent *extent)
 {
-	enum bj_on_cbw_error policy = job->opt.on_cbw_error;
 	enum bj_side side = bj_extent_side(extent);
 	struct bj_backup *backup = job->private;
 	struct bio_list list = backup->waiting;
@@ -211,19 +217,14 @@ static void backup_urgent_failed(struct blkjob *job,
 	spin_lock_irq(&job->lock);
 	__bj_error_note(job, side, extent->failed_op, extent->status,
 			extent->failed_sector);
-	if (policy == BJ_BREAK_GUEST_WRITE) {
-		__bj_event_error(job, bj_on_cbw_error_name(policy));
-		bj_raise_event(job);
-	}
+	__cbw_failed(job, bj_error_word(side, extent->failed_op,
+					extent->status));
 	spin_unlock_irq(&job->lock);
-	if (policy == BJ_BREAK_SNAPSHOT) {
-		break_snapshot(job, bj_error_word(side, extent->failed_op,
-						  extent->status));
+	if (job->opt.on_cbw_error != BJ_BREAK_GUEST_WRITE)
 		return;
-	}
 	bio_list_init(&backup->waiting);
 	while ((bio = bio_list_pop(&list))) {
-		if (touches(job, bio, extent))
+		if (touches(bio, extent))
 			end_held(backup, bio, extent->status);
 		else
 			bio_list_add(&backup->waiting, bio);
@@ -233,6 +234,7 @@ static void backup_urgent_failed(struct blkjob *job,
 /* It has waited for long enough. */
 static void timed_out(struct bj_backup *backup, struct bio *bio)
 {
+	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
 	struct blkjob *job = backup->job;
 
 	/* No more than a hint, and no reason to break anything. */
@@ -240,15 +242,20 @@ static void timed_out(struct bj_backup *backup, struct bio *bio)
 		end_held(backup, bio, BLK_STS_OK);
 		return;
 	}
-	DMWARN_LIMIT("%s: old data could not be saved in %llu s: %s",
-		     bj_name(job), div_u64(timeout_ns(job), NSEC_PER_SEC),
+	DMWARN_LIMIT("%s: old data at sector %llu could not be saved in %llu s: %s",
+		     bj_name(job), (u64)io->sector,
+		     div_u64(timeout_ns(job), NSEC_PER_SEC),
 		     bj_on_cbw_error_name(job->opt.on_cbw_error));
-	if (job->opt.on_cbw_error == BJ_BREAK_GUEST_WRITE) {
+	spin_lock_irq(&job->lock);
+	job->stats.last_op = "cbw";
+	job->stats.last_errno = ETIMEDOUT;
+	job->stats.last_sector = io->sector;
+	__cbw_failed(job, "cbw-timeout");
+	spin_unlock_irq(&job->lock);
+	if (job->opt.on_cbw_error == BJ_BREAK_GUEST_WRITE)
 		end_held(backup, bio, BLK_STS_TIMEOUT);
-		return;
-	}
-	break_snapshot(job, "cbw-timeout");
-	let_go(backup, bio);
+	else
+		let_go(backup, bio);
 }
 
 /*----------------------------- Worker ----------------------------*/

@@ -31,17 +31,23 @@ static void __error_stop(struct blkjob *job)
 		__bj_state_set(job, BLKJOB_STANDBY);
 }
 
+/* Of what may come again and again; once in a second. */
+void __bj_event_error_limited(struct blkjob *job, const char *action)
+{
+	if (!time_after_eq(jiffies, job->next_error_event))
+		return;
+	job->next_error_event = jiffies + HZ;
+	__bj_event_error(job, action);
+	bj_raise_event(job);
+}
+
 /* Go on, later and later while nothing but errors comes. */
 static void __error_ignore(struct blkjob *job)
 {
 	job->backoff = clamp(2 * job->backoff, BJ_BACKOFF_MIN, BJ_BACKOFF_MAX);
 	job->retry_at = ktime_get_ns() + job->backoff;
 	bj_kick(job);
-	if (time_after_eq(jiffies, job->next_error_event)) {
-		job->next_error_event = jiffies + HZ;
-		__bj_event_error(job, bj_on_error_name(BJ_ON_ERROR_IGNORE));
-		bj_raise_event(job);
-	}
+	__bj_event_error_limited(job, bj_on_error_name(BJ_ON_ERROR_IGNORE));
 }
 
 void __bj_error_note(struct blkjob *job, enum bj_side side, const char *op,

@@ -413,6 +413,9 @@ void bj_slots_exit(struct blkjob *job)
 			slot_free(slot);
 		while (!list_empty(&lane->extents))
 			extent_drop(&lane->extents);
+		/* Begun, and then there was no slot; the rest goes below. */
+		if (lane->extent && !lane->extent->pieces)
+			kfree(lane->extent);
 	}
 	if (!pipe->lane[BJ_SWEEP].slot_bytes)
 		return;

@@ -338,6 +338,7 @@ void __bj_error(struct blkjob *job, enum bj_side side, const char *op,
 /* Only say and count it; what follows is the caller's business. */
 void __bj_error_note(struct blkjob *job, enum bj_side side, const char *op,
 		     blk_status_t status, sector_t sector);
+void __bj_event_error_limited(struct blkjob *job, const char *action);
 /* Worker: */
 void bj_recovered(struct blkjob *job);
 /* Any context: */

@@ -102,7 +102,8 @@ enum blkjob_verb {
  *   recopied		bytes of both after the first sweep
  *   passes		sweeps over the map that were started
  *   source_errors target_errors	failed copy reads, failed target writes
- *   last_error		- or <read|write|flush>:<errno>:<sector>
+ *   last_error		- or <read|write|flush|cbw>:<errno>:<sector>; cbw is a
+ *			write of the consumer that waited for too long
  *   pause_us		longest time that a write was held: at the switchover,
  *			or (backup) until the old data were saved
  *   result		- until concluded, then completed (the target device is

@@ -301,6 +301,27 @@ sizes() {
 	filled s 1 16384
 }
 
+# A job keeps to the length it has. What is not there cannot be written.
+resized() {
+	pair 16M
+	backup j s t speed 1048576
+	truncate -s 24M "$BJ_TMP/file-s"
+	must losetup -c "${dev[s]}"
+	tell j set speed 0
+	ended j
+	filled t 1
+	gone j
+	backup j t s speed 1048576
+	truncate -s 8M "$BJ_TMP/file-s"
+	must losetup -c "${dev[s]}"
+	tell j set speed 0
+	bj_wait_state j concluded
+	is "the end" "$(bj_status j result active error)" \
+		"cancelled source target-write-error"
+	fill j 3
+	filled t 3
+}
+
 # Several at once, with little memory, and writers.
 at_once() {
 	local i
@@ -387,5 +408,5 @@ bj_run "image 512" "image 1049600" "image 20003328" \
 	instant "instant cbw_stored on" sync_none overlapping unmarked discards \
 	"discards buf_size 65536 granularity 512" zeroes "zeroes cbw_stored on" \
 	"paced 65536" "paced 16777216" cancelled "cancelled cbw_stored on" \
-	suspended "suspended cbw_stored on" replaced same_source sizes at_once \
-	large verbs
+	suspended "suspended cbw_stored on" replaced same_source sizes resized \
+	at_once large verbs
