@@ -125,6 +125,7 @@ void bench_b5(void);
 void bench_b6(void);
 void bench_b7(void);
 void bench_b8(void);
+void bench_b10(void);
 void bench_b12(void);
 void bench_b13(void);
 void bench_speed(void);

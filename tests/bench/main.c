@@ -20,6 +20,7 @@ static const struct {
 	{ "b6", bench_b6 },
 	{ "b7", bench_b7 },
 	{ "b8", bench_b8 },
+	{ "b10", bench_b10 },
 	{ "b12", bench_b12 },
 	{ "b13", bench_b13 },
 	{ "speed", bench_speed },
