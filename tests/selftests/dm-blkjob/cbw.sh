@@ -372,29 +372,75 @@ suspend_held() {
 	filled s 3 8000 8
 }
 
-# No memory at all for the worker and its like: nothing hangs, nothing is wrong.
-no_memory() {
-	local fault=/sys/kernel/debug/failslab
+#-----------------------------------------------------------------
+# No memory: of the allocations that the module makes, some fail
+#-----------------------------------------------------------------
 
-	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
-	[ -d $fault ] || skip "no fault injection"
+FAILSLAB=/sys/kernel/debug/failslab
+
+# fail_slab PERCENT [BYTES]: after so many bytes.
+fail_slab() {
+	local start size
+
+	mountpoint -q /sys/kernel/debug ||
+		mount -t debugfs none /sys/kernel/debug 2>/dev/null
+	[ -e $FAILSLAB/require-start ] || skip "no fault injection"
+	start=$(cat /sys/module/dm_blkjob/sections/.text)
+	size=$(sed -n 's/^dm_blkjob \([0-9]*\) .*/\1/p' /proc/modules)
+	echo "$start" >$FAILSLAB/require-start
+	printf '0x%x\n' $((start + size)) >$FAILSLAB/require-end
+	echo N >$FAILSLAB/ignore-gfp-wait
+	echo N >$FAILSLAB/task-filter
+	echo 1 >$FAILSLAB/interval
+	echo 0 >$FAILSLAB/verbose
+	echo -1 >$FAILSLAB/times
+	echo "${2:-0}" >$FAILSLAB/space
+	echo "$1" >$FAILSLAB/probability
+}
+
+# While it works: it has one buffer at least, nothing hangs, nothing is wrong.
+no_memory() {
+	local percent=$1
+
+	shift
 	pair
-	backup j s lt paused on granularity 4096 "$@"
-	echo N >$fault/task-filter
-	echo Y >$fault/ignore-gfp-wait
-	echo 100 >$fault/interval
-	echo 30 >$fault/probability
-	echo 0 >$fault/verbose
-	echo -1 >$fault/times
+	backup j s lt paused on granularity 4096 buf_size 1048576 "$@"
+	fail_slab "$percent"
 	load a j 1
 	work a
-	bj_dm message "${BJ_PREFIX}j" 0 resume >/dev/null
+	tell j resume
 	work a
-	echo 0 >$fault/probability
-	unload a
 	bj_wait_state j concluded
+	fail_slab 0
+	unload a
 	whole
 	verify s a
+}
+
+# When it begins: it is refused, wherever that happens, and leaves nothing.
+no_memory_at_start() {
+	local bytes said refused=0
+
+	pair
+	for bytes in 0 1000 2000 3000 4000 5000 6000 8000 10000 12000 14000 \
+		16000 20000 24000 32000; do
+		fail_slab 100 $bytes
+		said=$(bj_dm create "${BJ_PREFIX}j" "$(type_line backup s t)")
+		fail_slab 0
+		if [ -e "/sys/class/block/${said##*/}" ]; then
+			dms+=(j)
+			gone j
+			continue
+		fi
+		refused=$((refused + 1))
+		[ "${said%%$'\n'*}" = ENOMEM ] || fail "refused with $said"
+	done
+	say "$refused were refused"
+	holds "$refused >= 2"
+	is "references" "$(cat /sys/module/dm_blkjob/refcnt)" 0
+	backup j s t
+	bj_wait_state j concluded
+	whole
 }
 
 conformance 196 197 199 200 202 203
@@ -409,4 +455,4 @@ bj_run dead_target "dead_target cbw_stored on" hung_target \
 	"slow_target >=990000 on_cbw_error break-guest-write" \
 	"flush_fails report" "flush_fails stop" "stored_flush break-snapshot" \
 	"stored_flush break-guest-write" cancel_held "cancel_held force" \
-	suspend_held no_memory
+	suspend_held "no_memory 100" "no_memory 50 cbw_stored on" no_memory_at_start
