@@ -197,13 +197,13 @@ static int parse_group(const struct bj_option *option, const char *value,
 #define M BIT(BJ_MIRROR)
 #define B BIT(BJ_BACKUP)
 #define AT(field) offsetof(struct bj_options, field)
-#define WORDS(words) (words), ARRAY_SIZE(words)
 
 /* In the order of the table line. */
 static const struct bj_option options[] = {
-	{ "sync", M | B, false, AT(sync), parse_enum, WORDS(sync_names) },
+	{ "sync", M | B, false, AT(sync), parse_enum, sync_names,
+	  ARRAY_SIZE(sync_names) },
 	{ "copy_mode", M, true, AT(copy_mode), parse_enum,
-	  WORDS(copy_mode_names) },
+	  copy_mode_names, ARRAY_SIZE(copy_mode_names) },
 	{ "granularity", M | B, false, AT(granularity), parse_granularity,
 	  NULL, 0 },
 	{ "buf_size", M | B, true, AT(buf_size), parse_buf_size, NULL,
@@ -213,11 +213,11 @@ static const struct bj_option options[] = {
 	{ "latency_bound", M | B, true, AT(latency_bound),
 	  parse_latency_bound, NULL, 0 },
 	{ "on_source_error", M | B, true, AT(on_error[0]), parse_enum,
-	  WORDS(on_error_names) },
+	  on_error_names, ARRAY_SIZE(on_error_names) },
 	{ "on_target_error", M | B, true, AT(on_error[1]), parse_enum,
-	  WORDS(on_error_names) },
+	  on_error_names, ARRAY_SIZE(on_error_names) },
 	{ "on_cbw_error", B, false, AT(on_cbw_error), parse_enum,
-	  WORDS(on_cbw_error_names) },
+	  on_cbw_error_names, ARRAY_SIZE(on_cbw_error_names) },
 	{ "cbw_timeout", B, true, AT(cbw_timeout), parse_number, NULL,
 	  BLKJOB_CBW_TIMEOUT_MAX },
 	{ "cbw_stored", B, false, AT(cbw_stored), parse_switch, NULL, 0 },
@@ -231,7 +231,6 @@ static const struct bj_option options[] = {
 #undef M
 #undef B
 #undef AT
-#undef WORDS
 
 static int find_option(const char *key)
 {

@@ -9,7 +9,7 @@
 #define BJ_BACKOFF_MAX		((u64)NSEC_PER_SEC)
 
 const char *bj_error_word(enum bj_side side, const char *op,
-			      blk_status_t status)
+			  blk_status_t status)
 {
 	if (side == BJ_SOURCE)
 		return "source-read-error";

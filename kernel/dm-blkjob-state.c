@@ -52,7 +52,8 @@ static const char * const verb_reasons[BJ_NR_KINDS][BLKJOB_NR_VERBS] = {
 	[BJ_BACKUP] = {
 		[BLKJOB_VERB_FINALIZE]	= "a backup ends by itself, on the source",
 		[BLKJOB_VERB_ROLLBACK]	= "a backup never switches",
-		[BLKJOB_VERB_MARK]	= "what was saved may be overwritten by now; unmark, while paused, what is not to be in the image",
+		[BLKJOB_VERB_MARK]	=
+			"what was saved may be overwritten by now; unmark the rest, while paused",
 	},
 };
 

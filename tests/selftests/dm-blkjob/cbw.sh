@@ -422,8 +422,8 @@ no_memory_at_start() {
 	local bytes said refused=0
 
 	pair
-	for bytes in 0 1000 2000 3000 4000 5000 6000 8000 10000 12000 14000 \
-		16000 20000 24000 32000; do
+	for bytes in 0 3000 6000 10000 14000 20000 28000 36000 44000 60000 \
+		100000; do
 		fail_slab 100 $bytes
 		said=$(bj_dm create "${BJ_PREFIX}j" "$(type_line backup s t)")
 		fail_slab 0
