@@ -71,6 +71,21 @@ loaded() {
 	verify j a
 }
 
+# Reads of the source are slow and writes are not: who does not wait is first.
+late_reads() {
+	need_target delay
+	pair 8M
+	dm slow "0 16384 delay ${dev[s]} 0 200 ${dev[s]} 0 0"
+	backup j slow t paused on granularity 16384 "$@"
+	fill j 3 100 1
+	holds "$(bj_status j pause_us) >= 190000"
+	tell j resume
+	fill j 4
+	ended j
+	filled t 1
+	filled s 4
+}
+
 # The instant is when the table comes to life, under a writer; what the source
 # holds then is kept by a recorder.
 instant() {
@@ -405,7 +420,7 @@ bj_run "image 512" "image 1049600" "image 20003328" \
 	"loaded -d,10 cbw_stored on" \
 	"loaded -m,64 on_cbw_error break-guest-write granularity 512" \
 	"loaded -t,16 granularity 4194304 speed 67108864" \
-	instant "instant cbw_stored on" sync_none overlapping unmarked discards \
+	late_reads instant "instant cbw_stored on" sync_none overlapping unmarked discards \
 	"discards buf_size 65536 granularity 512" zeroes "zeroes cbw_stored on" \
 	"paced 65536" "paced 16777216" cancelled "cancelled cbw_stored on" \
 	suspended "suspended cbw_stored on" replaced same_source sizes resized \
