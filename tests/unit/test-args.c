@@ -364,6 +364,7 @@ static void fuzz(void)
 		"mirror", "a", "0", "2", "4", "6", "sync", "full", "none",
 		"granularity", "512", "65536", "4096", "buf_size", "speed",
 		"copy_mode", "auto", "background", "paused", "on", "off",
+		"cbw_timeout", "cbw_stored", "on_cbw_error", "break-snapshot",
 		"18446744073709551615", "18446744073709551616", "-1", "1x",
 		"9223372036854775807", "4294967296", "%s%n", "\t", "/dev/b",
 	};
@@ -375,7 +376,8 @@ static void fuzz(void)
 		bool sane = unit_random() % 2;
 
 		if (sane)
-			len = sprintf(line, "mirror a %s b %s ",
+			len = sprintf(line, "%s a %s b %s ",
+				      unit_random() % 2 ? "mirror" : "backup",
 				      words[unit_random() % ARRAY_SIZE(words)],
 				      words[2 + unit_random() % 4]);
 		line[len] = '\0';
@@ -396,6 +398,7 @@ static void fuzz(void)
 		      args.opt.buf_size &&
 		      args.opt.buf_size <= BLKJOB_BUF_SIZE_MAX &&
 		      args.opt.speed <= BLKJOB_SPEED_MAX &&
+		      args.opt.cbw_timeout <= BLKJOB_CBW_TIMEOUT_MAX &&
 		      args.source.start <= S64_MAX >> 9 &&
 		      args.target.start <= S64_MAX >> 9, "%s", line);
 	}

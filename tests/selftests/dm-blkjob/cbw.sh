@@ -70,6 +70,8 @@ hung_target() {
 	holds "$since >= 900 && $since < 10000"
 	holds "$(bj_status j pause_us) >= 900000 && $(bj_status j pause_us) < 5000000"
 	broken cbw-timeout
+	[[ $(bj_dm message "${BJ_PREFIX}j" 0 events) == \
+		*" error cbw 110 "*" break-snapshot"* ]] || fail "no such event"
 	ctl resume lt
 	filled s 3 1100 7000
 	filled j 3 1100 7000
