@@ -349,6 +349,21 @@ static void save_old_data(struct bj_backup *backup)
 	}
 }
 
+/* Before the sweep goes on, which would take the same again. */
+static void backup_urgent(struct blkjob *job)
+{
+	struct bj_backup *backup = job->private;
+	u64 wait;
+
+	if (!atomic_read(&backup->nr_held))
+		return;
+	wait = look_at_held(backup);
+	if (READ_ONCE(backup->mode) == BJ_SAVE)
+		save_old_data(backup);
+	if (wait != U64_MAX && backup->nr_waiting)
+		bj_come_back(job, wait);
+}
+
 /* All that is to be in the image is there, and on stable storage. */
 static bool step_last(struct bj_backup *backup, enum blkjob_state state)
 {
@@ -377,18 +392,10 @@ static bool backup_step(struct blkjob *job)
 	struct bj_backup *backup = job->private;
 	enum blkjob_state state;
 	bool suspended;
-	u64 wait;
 
 	if (READ_ONCE(backup->stopping)) {
 		wake_up(&job->drained);
 		return false;
-	}
-	if (atomic_read(&backup->nr_held)) {
-		wait = look_at_held(backup);
-		if (READ_ONCE(backup->mode) == BJ_SAVE)
-			save_old_data(backup);
-		if (wait != U64_MAX && backup->nr_waiting)
-			bj_come_back(job, wait);
 	}
 
 	spin_lock_irq(&job->lock);
@@ -497,6 +504,7 @@ const struct blkjob_type bj_backup_type = {
 	.dtr = backup_dtr,
 	.map = backup_map,
 	.end_io = backup_end_io,
+	.urgent = backup_urgent,
 	.urgent_failed = backup_urgent_failed,
 	.step = backup_step,
 	.state_changed = backup_state_changed,

@@ -356,7 +356,8 @@ void bj_come_back(struct blkjob *job, u64 ns)
 {
 	struct hrtimer *timer = &job->copy_timer;
 
-	if (!hrtimer_active(timer) ||
+	/* Not hrtimer_active(): one that has kicked us may still be running. */
+	if (!hrtimer_is_queued(timer) ||
 	    ktime_to_ns(hrtimer_get_remaining(timer)) > (s64)ns)
 		hrtimer_start(timer, ns_to_ktime(ns), HRTIMER_MODE_REL);
 }
@@ -370,8 +371,7 @@ static void wait_for_more(struct blkjob *job, u64 wait)
 	    (pipe->in_flight || bj_sweep_left(job)))
 		wait = min_not_zero(wait, BJ_WINDOW_TICK);
 	if (wait)
-		hrtimer_start(&job->copy_timer, ns_to_ktime(wait),
-			      HRTIMER_MODE_REL);
+		bj_come_back(job, wait);
 }
 
 /*
@@ -389,6 +389,8 @@ bool bj_pipe_run(struct blkjob *job)
 	bj_extents_flushed(job);
 	reap(job);
 	issue_urgent(job);
+	if (job->type->urgent)
+		job->type->urgent(job);
 	while (!(wait = copy_wait(job)) && issue(job))
 		moved = true;
 

@@ -258,6 +258,8 @@ struct blkjob_type {
 	/* Reads only if job->reads is NULL; end_io for writes only. */
 	int (*map)(struct blkjob *job, struct bio *bio);
 	int (*end_io)(struct blkjob *job, struct bio *bio, blk_status_t *error);
+	/* Worker, in each turn: bj_copy_now() what is waited for. Or NULL. */
+	void (*urgent)(struct blkjob *job);
 	/* One region of bj_copy_now(), or all that was taken with it. */
 	void (*urgent_failed)(struct blkjob *job,
 			      const struct bj_extent *extent);

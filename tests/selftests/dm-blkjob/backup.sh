@@ -71,12 +71,16 @@ loaded() {
 	verify j a
 }
 
-# Reads of the source are slow and writes are not: who does not wait is first.
+# late_reads GRANULARITY [KEY VALUE]...: reads of the source are slow and writes
+# are not, so a write that does not wait comes first.
 late_reads() {
+	local granularity=$1
+
+	shift
 	need_target delay
 	pair 8M
 	dm slow "0 16384 delay ${dev[s]} 0 200 ${dev[s]} 0 0"
-	backup j slow t paused on granularity 16384 "$@"
+	backup j slow t paused on granularity "$granularity" "$@"
 	fill j 3 100 1
 	holds "$(bj_status j pause_us) >= 190000"
 	tell j resume
@@ -420,7 +424,9 @@ bj_run "image 512" "image 1049600" "image 20003328" \
 	"loaded -d,10 cbw_stored on" \
 	"loaded -m,64 on_cbw_error break-guest-write granularity 512" \
 	"loaded -t,16 granularity 4194304 speed 67108864" \
-	late_reads instant "instant cbw_stored on" sync_none overlapping unmarked discards \
+	"late_reads 16384" "late_reads 4194304 buf_size 1" \
+	"late_reads 4194304 cbw_stored on" instant "instant cbw_stored on" \
+	sync_none overlapping unmarked discards \
 	"discards buf_size 65536 granularity 512" zeroes "zeroes cbw_stored on" \
 	"paced 65536" "paced 16777216" cancelled "cancelled cbw_stored on" \
 	suspended "suspended cbw_stored on" replaced same_source sizes resized \
