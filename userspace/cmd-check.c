@@ -26,7 +26,7 @@ static void print_json(int err, const char *version, const char *source,
 static int check(const char *source, const char *target, bool force, bool json)
 {
 	const struct start_options o = {
-		START_DEFAULTS, .migrate = true, .force = force,
+		MIRROR_DEFAULTS, .migrate = true, .force = force,
 	};
 	autofree char *text = NULL;
 	autoplan struct plan p = { 0 };

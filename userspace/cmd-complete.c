@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
+#include "backup.h"
 #include "blkjob.h"
 #include "cleanup.h"
 #include "complete.h"
@@ -16,15 +17,18 @@ static int run(const struct command *cmd, int argc, char **argv)
 
 	if (err)
 		return err;
+	if (job_is_backup(jobs))
+		return backup_end(jobs, n, true, &o);
 	return n == 1 ? job_complete(jobs, &o) : group_complete(jobs, n, &o);
 }
 
 const struct command cmd_complete = {
 	.name = "complete",
 	.args = "JOB",
-	.summary = "Switch to the target device, as soon as the job is ready",
+	.summary = "Switch to the target device, as soon as the job is ready; end a backup",
 	.options =
-	"JOB can be the name of a group: all its jobs switch at one instant, or none.\n\n"
+	"JOB can be the name of a group: all its jobs switch at one instant, or none.\n"
+	"A backup ends: when the image is complete, its layer is taken out.\n\n"
 	"  --keep-source        keep the old extents of a logical volume\n"
 	"  --timeout TIME       detach if the job is not ready by then\n"
 	"  --switch-timeout TIME  give up getting in step after this (60s)\n",

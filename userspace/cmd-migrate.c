@@ -8,11 +8,11 @@
 static int run(const struct command *cmd, int argc, char **argv)
 {
 	static const char usage[] = "needs one SOURCE and --to TARGET";
-	struct start_options o = { START_DEFAULTS, .migrate = true };
+	struct start_options o = { MIRROR_DEFAULTS, .migrate = true };
 	struct complete_options end = { .switch_timeout_us = SWITCH_TIMEOUT_US };
 	const char *source, *target = NULL;
 	const struct arg args[] = {
-		START_ARGS(&o),
+		MIRROR_ARGS(&o),
 		ARG("to", TEXT, &target),
 		COMPLETE_ARGS(&end), { 0 }
 	};
@@ -39,7 +39,7 @@ const struct command cmd_migrate = {
 	"volume; LVM's metadata then follows. Otherwise it is a block device of at least\n"
 	"the same size.\n\n"
 	"  --to TARGET          where to\n"
-	START_HELP
+	MIRROR_HELP
 	"  --keep-source        keep the old extents of a logical volume\n"
 	"  --timeout TIME       detach if the copy is not complete by then\n"
 	"  --switch-timeout TIME  give up getting in step after this (60s)\n",

@@ -25,10 +25,10 @@ static int wait_ready(struct job *job)
 
 static int run(const struct command *cmd, int argc, char **argv)
 {
-	struct start_options o = { START_DEFAULTS };
+	struct start_options o = { MIRROR_DEFAULTS };
 	bool wait = false;
 	const struct arg args[] = {
-		START_ARGS(&o), ARG("group", TEXT, &o.group),
+		MIRROR_ARGS(&o), ARG("group", TEXT, &o.group),
 		ARG("wait", FLAG, &wait), { 0 }
 	};
 	static const char usage[] =
@@ -68,7 +68,7 @@ const struct command cmd_mirror = {
 	.options =
 	"When the job is ready, 'complete' switches SOURCE to TARGET, and 'cancel' leaves\n"
 	"TARGET as a consistent copy. The jobs of a group do both at one instant.\n\n"
-	START_HELP
+	MIRROR_HELP
 	"  --group NAME         several pairs, to be completed or cancelled as NAME\n"
 	"  --wait               return when TARGET has caught up\n",
 	.run = run,

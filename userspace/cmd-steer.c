@@ -80,7 +80,8 @@ static int run_set(const struct command *cmd, int argc, char **argv)
 		ARG("speed", SIZE, &numbers.speed),
 		ARG("buf-size", SIZE, &numbers.buf_size),
 		ARG("latency-bound", SIZE, &numbers.latency_bound),
-		LIVE_WORD_ARGS(words), { 0 }
+		COPY_MODE_ARG(words), ON_ERROR_ARGS(words),
+		ON_CBW_ERROR_ARG(words), { 0 }
 	};
 	static const char usage[] = "needs one JOB, and an option";
 	autofree struct job *jobs = NULL;
@@ -106,6 +107,8 @@ const struct command cmd_set = {
 	"  --speed RATE         at most RATE bytes a second; 0 = no limit\n"
 	"  --buf-size SIZE      at most so many bytes in flight\n"
 	LATENCY_BOUND_HELP
-	LIVE_WORD_HELP,
+	COPY_MODE_HELP
+	ON_ERROR_HELP
+	"  --on-cbw-error P     of a backup: break-snapshot or break-guest-write\n",
 	.run = run_set,
 };

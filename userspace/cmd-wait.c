@@ -20,6 +20,10 @@ static int job_left(const struct job *job, const struct table *target)
 					  (unsigned long long)job->target_offset);
 	autotable struct table live = { 0 }, linear = { 0 };
 
+	if (job_is_backup(job))
+		return fail(EX_ROLLED_BACK,
+			    "job %s is gone; whoever took its layer out knows whether the image is complete",
+			    job->id);
 	table_add(&linear, 0, job->length, "linear", params);
 	if (!dm_get_table(job->user.devno, false, &live) &&
 	    (table_equal(&live, &linear) || (target->n && table_equal(&live, target)))) {

@@ -362,14 +362,26 @@ static int set_cookie(struct dm_task *t, struct dm_cookie *c, uint16_t flags)
 	return 0;
 }
 
-int dm_resume(const struct dm_dev *dev, struct dm_cookie *c, bool hidden)
+int dm_suspend(const struct dm_dev *dev, bool freeze)
+{
+	autotask struct dm_task *t = task_for(DM_DEVICE_SUSPEND, dev->devno);
+
+	if (!t || !dm_task_set_name(t, dev->name) ||
+	    (!freeze && !dm_task_skip_lockfs(t)))
+		return -ENOMEM;
+	return task_run(t);
+}
+
+int dm_resume(const struct dm_dev *dev, struct dm_cookie *c,
+	      unsigned int flags)
 {
 	autotask struct dm_task *t = task_for(DM_DEVICE_RESUME, dev->devno);
 
 	/* The kernel gets the number; libdevmapper wants a name for itself. */
-	if (!t || !dm_task_set_name(t, dev->name) || !dm_task_skip_lockfs(t) ||
+	if (!t || !dm_task_set_name(t, dev->name) ||
+	    (!(flags & DM_RESUME_FREEZE) && !dm_task_skip_lockfs(t)) ||
 	    !dm_task_set_read_ahead(t, dev->read_ahead, 0) ||
-	    set_cookie(t, c, hidden ? UDEV_HIDDEN :
+	    set_cookie(t, c, flags & DM_RESUME_HIDDEN ? UDEV_HIDDEN :
 				      DM_UDEV_DISABLE_LIBRARY_FALLBACK))
 		return -ENOMEM;
 	return task_run(t);

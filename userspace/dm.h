@@ -75,8 +75,20 @@ struct dm_cookie {
 
 int dm_cookie(struct dm_cookie *c);
 void dm_cookie_wait(struct dm_cookie *c);
-/* Swaps in the loaded table without freezing the file system on top. */
-int dm_resume(const struct dm_dev *dev, struct dm_cookie *c, bool hidden);
+/*
+ * Waits for the I/O in flight, and with @freeze for the file system on it: then
+ * what is on the device needs no journal to be replayed.
+ */
+int dm_suspend(const struct dm_dev *dev, bool freeze);
+
+enum {
+	DM_RESUME_HIDDEN = 1,	/* from udev's rules */
+	DM_RESUME_FREEZE = 2,	/* as above, if it is not suspended yet */
+};
+
+/* Swaps in the loaded table. */
+int dm_resume(const struct dm_dev *dev, struct dm_cookie *c,
+	      unsigned int flags);
 int dm_remove(dev_t devno);
 int dm_remove_deferred(dev_t devno);
 /* Without udev, nobody else takes away the node of a removed device. */

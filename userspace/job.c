@@ -150,14 +150,32 @@ int job_list(struct job **jobs, size_t *n)
 	return 0;
 }
 
-bool job_unprepared(const struct job *job)
+/* Is the option in the table of the job? */
+static bool has_option(const struct job *job, const char *option)
 {
 	autotable struct table t = { 0 };
+
+	return !dm_get_table(job->dev.devno, false, &t) && t.n == 1 &&
+	       strstr(t.seg[0].params, option);
+}
+
+bool job_is_backup(const struct job *job)
+{
+	return !strcmp(job->st.type, "backup");
+}
+
+bool job_is_endless(const struct job *job)
+{
+	return job_is_backup(job) && has_option(job, " sync none ");
+}
+
+bool job_unprepared(const struct job *job)
+{
 	autofree char *events = NULL;
 
+	/* Of a backup, the others of its group may lack as well. */
 	if (job->by_hand || job->st.state != BLKJOB_PAUSED ||
-	    dm_get_table(job->dev.devno, false, &t) || t.n != 1 ||
-	    !strstr(t.seg[0].params, " sync none "))
+	    (!job_is_backup(job) && !has_option(job, " sync none ")))
 		return false;
 	/* Created and paused, and nothing since. */
 	return !dm_message_reply(job->dev.devno, "events 2", &events) &&
@@ -277,6 +295,10 @@ int job_error(const struct job *job)
 
 int job_detached(const struct job *job, bool will_switch)
 {
+	if (job_is_backup(job))
+		return fail(EX_DETACHED,
+			    "detached; job %s goes on in the kernel. 'blkjob complete %s' to come back and take its layer out, 'blkjob cancel %s' to stop",
+			    job->id, job->id, job->id);
 	if (will_switch)
 		return fail(EX_DETACHED,
 			    "detached; job %s goes on in the kernel but will not switch by itself. 'blkjob complete %s' to continue, 'blkjob cancel %s' to stop",

@@ -297,11 +297,14 @@ static int switch_parent(const struct parent *p, struct job *job)
 	autofree char *label = dm_dev_label(&p->dev), *dev = job_device(job);
 	autofree char *target = device_path(job->target);
 	autotable struct table new = { 0 };
+	struct swap s = { .dev = &p->dev, .old = &p->live, .new = &new,
+			  .commit = finalize, .arg = job };
+	const struct swap_how how = { .freeze = false };
 	uint64_t us;
 	int err;
 
 	replaces_table(&p->live, job->user.devno, job->target, &new);
-	err = stack_swap(&p->dev, &p->live, &new, finalize, job, &us);
+	err = swap_all(&s, 1, &how, &us);
 	if (err)
 		return switch_failed(p, job, err);
 	if (job->st.pause_us != UNKNOWN)

@@ -2,10 +2,8 @@
 /* Putting a layer under a live device, and taking it away again. */
 #include <ctype.h>
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/sysmacros.h>
 
 #include "blkjob.h"
@@ -14,142 +12,6 @@
 #include "stack.h"
 
 #define GONE_TIMEOUT_US 10000000
-#define TOUCH_STACK	65536
-#define TOUCH_HEAP	(4 << 20)
-
-/*
- * The device whose table we swap can hold our own pages. If the swap leaves it
- * suspended, the next RESUME must not need a page from it. (Signals are
- * blocked anyway, except while waiting.)
- */
-static void memory_lock(void)
-{
-	volatile char stack[TOUCH_STACK];
-	char *heap;
-	size_t i;
-
-	mallopt(M_TRIM_THRESHOLD, 2 * TOUCH_HEAP);
-	mallopt(M_MMAP_THRESHOLD, 2 * TOUCH_HEAP);
-	heap = malloc(TOUCH_HEAP);
-	if (heap)
-		memset(heap, 1, TOUCH_HEAP);
-	free(heap);
-	for (i = 0; i < sizeof(stack); i += 1024)
-		stack[i] = 1;
-	mlockall(MCL_CURRENT);
-}
-
-/* After a failed swap: nothing loaded, not suspended. 0 or a negative errno. */
-static int swap_undo(const struct dm_dev *dev, struct dm_cookie *c)
-{
-	struct dm_dev now;
-	int err = dm_find(dev->devno, &now);
-
-	if (!err && now.inactive)
-		err = dm_clear(dev->devno);
-	if (!err && now.suspended)
-		err = dm_resume(dev, c, false);
-	return err;
-}
-
-enum swap_result { SWAPPED, SWAP_UNDONE, SWAP_STUCK };
-
-struct swap {
-	const struct dm_dev *dev;
-	const struct table *old, *new;
-	/* With the new table loaded: the last moment to say no. */
-	int (*commit)(void *arg);
-	void *arg;
-	int status;	/* what commit has told the user */
-	int err;
-	uint64_t us;	/* of the one ioctl that matters */
-};
-
-static bool swap_loaded_ours(const struct swap *s)
-{
-	autotable struct table inactive = { 0 }, live = { 0 };
-
-	/* There is one inactive slot, and the last writer wins. */
-	return !dm_get_table(s->dev->devno, true, &inactive) &&
-	       table_equal(&inactive, s->new) &&
-	       !dm_get_table(s->dev->devno, false, &live) &&
-	       table_equal(&live, s->old);
-}
-
-static bool swap_done(const struct swap *s)
-{
-	autotable struct table live = { 0 };
-	struct dm_dev now;
-
-	return !dm_find(s->dev->devno, &now) && !now.suspended &&
-	       !dm_get_table(s->dev->devno, false, &live) &&
-	       table_equal(&live, s->new);
-}
-
-/* The critical section: no output, no files, no other programs. */
-static enum swap_result swap_tables(struct swap *s, struct dm_cookie *c)
-{
-	uint64_t start;
-
-	s->err = dm_load(s->dev->devno, s->new, s->dev->read_only);
-	if (!s->err && !swap_loaded_ours(s))
-		s->err = -EBUSY;
-	if (!s->err && s->commit)
-		s->status = s->commit(s->arg);
-	if (!s->err && !s->status) {
-		start = now_us();
-		s->err = dm_resume(s->dev, c, false);
-		s->us = now_us() - start;
-		if (!s->err && swap_done(s))
-			return SWAPPED;
-		if (!s->err)
-			s->err = -EIO;
-	}
-	return swap_undo(s->dev, c) ? SWAP_STUCK : SWAP_UNDONE;
-}
-
-static int swap(struct swap *s)
-{
-	autofree char *label = dm_dev_label(s->dev), *why = NULL;
-	autoclose int log = kmsg_open();
-	enum swap_result result;
-	struct dm_cookie c;
-	int err;
-
-	err = dm_cookie(&c);
-	if (err)
-		return fail(EX_ROLLED_BACK,
-			    "cannot create a udev cookie: no semaphores left (ipcs -s); %s is unchanged. Free some with: dmsetup udevcomplete_all",
-			    label);
-	memory_lock();
-	result = swap_tables(s, &c);
-	munlockall();
-	dm_cookie_wait(&c);
-	if (result == SWAPPED)
-		return 0;
-	if (result == SWAP_STUCK)
-		return fail(EX_ATTENTION,
-			    "%s may be SUSPENDED or have a wrong table loaded (%s); run now: dmsetup clear %s; dmsetup resume %s",
-			    label, strerror(-s->err), s->dev->name, s->dev->name);
-	if (s->status)
-		return s->status;
-	why = kmsg_reason(log);
-	return fail(EX_ROLLED_BACK,
-		    "the new table of %s was not taken: %s; the old one is in place. Is another tool changing it?",
-		    label, why ? why : strerror(-s->err));
-}
-
-int stack_swap(const struct dm_dev *dev, const struct table *old,
-	       const struct table *new, int (*commit)(void *arg), void *arg,
-	       uint64_t *us)
-{
-	struct swap s = { .dev = dev, .old = old, .new = new,
-			  .commit = commit, .arg = arg };
-	int err = swap(&s);
-
-	*us = s.us;
-	return err;
-}
 
 int stack_new_id(char id[JOB_ID_LEN + 1])
 {
@@ -178,7 +40,7 @@ static int private_device(const char *name, const char *uuid,
 	if (!err)
 		err = dm_cookie(&c);
 	if (!err) {
-		err = dm_resume(&dev, &c, true);
+		err = dm_resume(&dev, &c, DM_RESUME_HIDDEN);
 		dm_cookie_wait(&c);
 	}
 	if (err) {
@@ -232,8 +94,8 @@ static int create_job(const struct dm_dev *user, const struct layer *l,
 	int err;
 
 	/* Paused: what is written before the layer is in place goes unseen. */
-	params = xasprintf("mirror %u:%u 0 %u:%u %llu %u paused on%s%s",
-			   major(src), minor(src), major(l->target),
+	params = xasprintf("%s %u:%u 0 %u:%u %llu %u paused on%s%s",
+			   l->type, major(src), minor(src), major(l->target),
 			   minor(l->target),
 			   (unsigned long long)l->target_offset,
 			   l->nr_words + 2, l->nr_words ? " " : "",
@@ -270,35 +132,58 @@ static int find_new_job(const char *id, struct job *job)
 	return job_find(name, job);
 }
 
-int stack_insert(const struct dm_dev *user, const struct table *old,
-		 const struct layer *layer, struct job *job)
+int stack_create(struct insertion *in, struct job *job)
 {
-	autotable struct table shim = { 0 };
-	struct swap s = { .dev = user, .old = old, .new = &shim };
-	dev_t src = 0, dev = 0;
+	int err = create_src(in->user, in->old, in->layer.id, &in->src);
+
+	if (!err)
+		err = create_job(in->user, &in->layer, in->src,
+				 table_length(in->old), &in->dev);
+	if (!err)
+		err = find_new_job(in->layer.id, job);
+	if (err)
+		stack_discard(in);
+	else
+		shim_table(in->old, in->dev, &in->shim);
+	return err;
+}
+
+void stack_discard(struct insertion *in)
+{
+	if (in->dev)
+		dm_remove(in->dev);
+	if (in->src)
+		dm_remove(in->src);
+	in->dev = in->src = 0;
+	table_free(&in->shim);
+}
+
+/* Whoever takes the user device's table away removes the layer too. */
+static void stack_inserted(struct insertion *in, struct job *job)
+{
+	dm_remove_deferred(in->dev);
+	dm_remove_deferred(in->src);
+	in->dev = in->src = 0;
+	table_free(&in->shim);
+	job->user = *in->user;
+}
+
+int stack_insert(struct insertion *in, size_t n, const struct swap_how *how,
+		 struct job *jobs, uint64_t *us)
+{
+	autofree struct swap *s = xcalloc(n, sizeof(*s));
+	size_t i;
 	int err;
 
-	*job = (struct job) { 0 };
-	err = create_src(user, old, layer->id, &src);
-	if (!err)
-		err = create_job(user, layer, src, table_length(old), &dev);
-	if (!err) {
-		shim_table(old, dev, &shim);
-		err = swap(&s);
-	}
-	if (err) {
-		if (dev && err != EX_ATTENTION)
-			dm_remove(dev);
-		if (src && err != EX_ATTENTION)
-			dm_remove(src);
-		return err;
-	}
-	/* Whoever takes the user device's table away removes the layer too. */
-	dm_remove_deferred(dev);
-	dm_remove_deferred(src);
-	err = find_new_job(layer->id, job);
-	if (err && job->dev.devno && stack_restore(job))
-		return EX_ATTENTION;
+	for (i = 0; i < n; i++)
+		s[i] = (struct swap) { .dev = in[i].user, .old = in[i].old,
+				       .new = &in[i].shim };
+	err = swap_all(s, n, how, us);
+	for (i = 0; i < n && !err; i++)
+		stack_inserted(&in[i], &jobs[i]);
+	/* They may be in use: for who reads the message. */
+	for (i = 0; i < n && err == EX_ATTENTION; i++)
+		in[i].dev = in[i].src = 0;
 	return err;
 }
 
@@ -338,6 +223,8 @@ static int leave(const struct job *job, const struct table *new, uint64_t *us)
 {
 	autotable struct table live = { 0 };
 	struct swap s = { .dev = &job->user, .old = &live, .new = new };
+	const struct swap_how how = { .freeze = false };
+	uint64_t took = 0;
 	int err = 0;
 
 	if (job->user.devno) {
@@ -345,12 +232,12 @@ static int leave(const struct job *job, const struct table *new, uint64_t *us)
 			return fail(EX_ATTENTION,
 				    "cannot read the table of %s: %s; see: dmsetup table",
 				    job->user.name, dm_error());
-		err = swap(&s);
+		err = swap_all(&s, 1, &how, &took);
 	}
 	if (err)
 		return err;
 	if (us)
-		*us = s.us;
+		*us = took;
 	if (!job->by_hand) {
 		dm_remove_deferred(job->dev.devno);
 		dm_remove_deferred(job->source);

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Several jobs that are to end together: all of them begin, or none. */
+/* Several jobs that belong together: all of them begin, or none. */
 #include <string.h>
 
 #include "blkjob.h"
 #include "cleanup.h"
-#include "complete.h"
 #include "device.h"
-#include "group.h"
 #include "lock.h"
 #include "preflight.h"
 #include "start.h"
@@ -15,11 +13,11 @@ struct pair {
 	char *source;		/* "SOURCE:TARGET", cut in two */
 	const char *target;
 	dev_t source_no, target_no;
-	struct plan plan;
 };
 
 struct pairs {
 	struct pair *pair;
+	struct plan *plan;	/* of each */
 	size_t n;
 };
 
@@ -29,9 +27,10 @@ static void pairs_free(struct pairs *p)
 
 	for (i = 0; i < p->n; i++) {
 		free(p->pair[i].source);
-		plan_free(&p->pair[i].plan);
+		plan_free(&p->plan[i]);
 	}
 	free(p->pair);
+	free(p->plan);
 }
 
 /* Paths can have colons themselves: cut where both parts are devices. */
@@ -61,6 +60,7 @@ static int cut_all(struct pairs *pairs, const char *const *texts, size_t n)
 	int err = 0;
 
 	pairs->pair = xcalloc(n, sizeof(*pairs->pair));
+	pairs->plan = xcalloc(n, sizeof(*pairs->plan));
 	for (; pairs->n < n && !err; pairs->n++)
 		err = cut(&pairs->pair[pairs->n], texts[pairs->n]);
 	for (a = pairs->pair; !err && a < pairs->pair + n; a++)
@@ -92,41 +92,35 @@ static int check_name(const char *name)
 		    name, name);
 }
 
-static int plan_all(struct pairs *pairs, struct locks *locks,
-		    const struct start_options *o)
+/*
+ * While a device stands still, one that stands on it cannot come to rest: not
+ * both can be in a group that begins at one instant.
+ */
+static int check_apart(const struct pairs *pairs)
 {
-	struct pair *pair;
-	int err;
+	const struct pair *a, *b;
 
-	for (pair = pairs->pair; pair < pairs->pair + pairs->n; pair++) {
-		err = locks_add(locks, pair->source_no);
-		if (!err)
-			err = plan_make(&pair->plan, pair->source, pair->target,
-					o);
-		if (err)
-			return err;
-	}
+	for (a = pairs->pair; a < pairs->pair + pairs->n; a++)
+		for (b = pairs->pair; b < pairs->pair + pairs->n; b++)
+			if (a != b && device_stands_on(a->source_no, b->source_no))
+				return fail(EX_REFUSED,
+					    "%s stands on %s, so they cannot have one instant; %s is enough",
+					    a->source, b->source, a->source);
 	return 0;
 }
 
-/* Paused until all are there: a command that is killed starts none. */
-static int insert_all(struct pairs *pairs, const struct start_options *o,
-		      struct job *jobs)
+static int plan_all(struct pairs *pairs, struct locks *locks,
+		    const struct start_options *o)
 {
-	size_t inserted, i;
-	int err = 0;
+	size_t i;
+	int err = o->backup ? check_apart(pairs) : 0;
 
-	for (inserted = 0; inserted < pairs->n && !err; inserted += !err)
-		err = start_planned(&pairs->pair[inserted].plan, o, true,
-				    &jobs[inserted]);
-	for (i = 0; i < inserted && !err; i++)
-		err = job_send(&jobs[i], "resume");
-	if (!err || !inserted)
-		return err;
-	say("taking out again what was started of group %s", o->group);
-	for (i = 0; i < inserted; i++)
-		if (job_undo(&jobs[i]))
-			err = EX_ATTENTION;
+	for (i = 0; i < pairs->n && !err; i++) {
+		err = locks_add(locks, pairs->pair[i].source_no);
+		if (!err)
+			err = plan_make(&pairs->plan[i], pairs->pair[i].source,
+					pairs->pair[i].target, o);
+	}
 	return err;
 }
 
@@ -145,5 +139,5 @@ int start_group(const char *const *texts, size_t n,
 		err = check_name(o->group);
 	if (!err)
 		err = plan_all(&pairs, &locks, o);
-	return err ? err : insert_all(&pairs, o, jobs);
+	return err ? err : start_planned(pairs.plan, n, o, jobs);
 }

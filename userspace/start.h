@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* From "SOURCE TARGET" to a running job; for mirror, migrate and check. */
+/* From "SOURCE TARGET" to a running job; for whatever starts jobs, and check. */
 #ifndef BLKJOB_START_H
 #define BLKJOB_START_H
 
@@ -27,8 +27,10 @@ enum word_option {
 	WORD_COPY_MODE,
 	WORD_SOURCE_ERROR,
 	WORD_TARGET_ERROR,
+	WORD_CBW_ERROR,
 	NR_LIVE_WORDS,		/* a running job can change those before */
-	WORD_SYNC = NR_LIVE_WORDS,
+	WORD_CBW_STORED = NR_LIVE_WORDS,
+	WORD_SYNC,
 	WORD_UNMAP,
 	WORD_TARGET_IS_ZERO,
 	NR_WORDS
@@ -36,6 +38,11 @@ enum word_option {
 
 struct start_options {
 	bool migrate, force;
+	/* An image of the instant at which the layer comes; otherwise a mirror. */
+	bool backup;
+	bool no_freeze;
+	uint64_t freeze_timeout_us;
+	uint64_t cbw_timeout_us;		/* UNKNOWN = not given */
 	const char *replaces;			/* NULL = the source itself */
 	/* UNKNOWN = not given */
 	uint64_t speed, granularity, buf_size, latency_bound;
@@ -46,48 +53,64 @@ struct start_options {
 
 #define START_DEFAULTS .speed = UNKNOWN, .granularity = UNKNOWN, \
 		       .buf_size = UNKNOWN, .latency_bound = UNKNOWN, \
-		       .words[WORD_COPY_MODE] = "auto"
-#define LIVE_WORD_ARGS(words)						\
+		       .cbw_timeout_us = UNKNOWN
+#define MIRROR_DEFAULTS START_DEFAULTS, .words[WORD_COPY_MODE] = "auto"
+#define COPY_MODE_ARG(words)						\
 	{ "copy-mode", ARG_WORD, &(words)[WORD_COPY_MODE],		\
-	  "background|write-blocking|auto", 0 },			\
+	  "background|write-blocking|auto", 0 }
+#define ON_ERROR_ARGS(words)						\
 	{ "on-source-error", ARG_WORD, &(words)[WORD_SOURCE_ERROR],	\
 	  "report|ignore|enospc|stop", 0 },				\
 	{ "on-target-error", ARG_WORD, &(words)[WORD_TARGET_ERROR],	\
 	  "report|ignore|enospc|stop", 0 }
+#define ON_CBW_ERROR_ARG(words)						\
+	{ "on-cbw-error", ARG_WORD, &(words)[WORD_CBW_ERROR],		\
+	  "break-snapshot|break-guest-write", 0 }
 #define START_ARGS(o)							\
 	ARG("speed", SIZE, &(o)->speed),			\
 	ARG("granularity", SIZE, &(o)->granularity),	\
 	ARG("buf-size", SIZE, &(o)->buf_size),		\
 	ARG("latency-bound", SIZE, &(o)->latency_bound),	\
-	LIVE_WORD_ARGS((o)->words),					\
+	ON_ERROR_ARGS((o)->words),					\
 	{ "sync", ARG_WORD, &(o)->words[WORD_SYNC], "full|none|top|bitmap", 0 }, \
 	ARG("bitmap", TEXT, &(o)->bitmap),			\
 	{ "unmap", ARG_WORD, &(o)->words[WORD_UNMAP], "on|off", 0 },	\
 	ARG("target-is-zero", ON, &(o)->words[WORD_TARGET_IS_ZERO]), \
-	ARG("replaces", TEXT, &(o)->replaces),			\
 	ARG("force", FLAG, &(o)->force)
-#define LIVE_WORD_HELP \
-	"  --copy-mode MODE     background, write-blocking, or auto (auto)\n" \
+#define MIRROR_ARGS(o)							\
+	START_ARGS(o),							\
+	COPY_MODE_ARG((o)->words),					\
+	ARG("replaces", TEXT, &(o)->replaces)
+#define COPY_MODE_HELP \
+	"  --copy-mode MODE     background, write-blocking, or auto (auto)\n"
+#define ON_ERROR_HELP \
 	"  --on-source-error P, --on-target-error P\n" \
 	"                       report, ignore, enospc or stop (report)\n"
 #define LATENCY_BOUND_HELP \
 	"  --latency-bound N    copy so much only that I/O takes at most N percent of what\n" \
 	"                       it takes alone, such as 150; 0 = as much as possible (0)\n"
-#define START_HELP						\
+#define PACE_HELP						\
 	"  --speed RATE         at most RATE bytes a second, such as 100M; 0 = no limit\n" \
 	"  --granularity SIZE   bytes tracked as one, a power of two (64K)\n" \
 	"  --buf-size SIZE      at most so many bytes in flight (16M)\n" \
-	LATENCY_BOUND_HELP \
-	LIVE_WORD_HELP \
+	LATENCY_BOUND_HELP
+#define BITMAP_HELP \
+	"  --bitmap FILE        lines \"<start> <length>\", sizes; - = standard input\n"
+#define TARGET_HELP \
+	"  --unmap on|off       zeroes may be unmapped on the target device (on)\n" \
+	"  --target-is-zero     a promise: the target device reads as zeroes\n" \
+	"  --force              overwrite what is on the target device\n"
+#define MIRROR_HELP						\
+	PACE_HELP \
+	COPY_MODE_HELP \
+	ON_ERROR_HELP \
 	"  --sync MODE          what is copied beside what is written from now on:\n" \
 	"                       full = everything, none = nothing, top = what a thin\n" \
 	"                       volume or a snapshot holds itself, bitmap = see next (full)\n" \
-	"  --bitmap FILE        lines \"<start> <length>\", sizes; - = standard input\n" \
-	"  --unmap on|off       zeroes may be unmapped on the target device (on)\n" \
-	"  --target-is-zero     a promise: the target device reads as zeroes\n" \
+	BITMAP_HELP \
 	"  --replaces DEVICE    at the end DEVICE, which uses SOURCE, uses the target device\n" \
 	"                       instead of it; SOURCE itself stays where it is\n" \
-	"  --force              overwrite what is on the target device\n"
+	TARGET_HELP
 
 /* All checks. @target may be NULL. 0 or exit status. */
 int plan_make(struct plan *p, const char *source, const char *target,
@@ -99,9 +122,10 @@ int start_job(const char *source, const char *target,
 /* start-group.c: @pairs are "SOURCE:TARGET". All of them, or none. */
 int start_group(const char *const *pairs, size_t n,
 		const struct start_options *o, struct job *jobs);
-/* After plan_make(), under the device's lock; @paused: for the caller to resume. */
-int start_planned(struct plan *p, const struct start_options *o, bool paused,
-		  struct job *job);
+/* After plan_make(), under the devices' locks: all of them, or none. */
+int start_planned(struct plan *plans, size_t n, const struct start_options *o,
+		  struct job *jobs);
+bool start_sync_is(const struct start_options *o, const char *mode);
 
 /* The kernel's key for a word. */
 const char *word_key(enum word_option word);

@@ -124,6 +124,10 @@ static int check_steady(struct verify *v, int status)
 	if (err)
 		return fail(EX_ROLLED_BACK, "job %s is gone; nothing can be compared any more",
 			    v->job->id);
+	if (job_is_backup(v->job))
+		return fail(status,
+			    "job %s is a backup: its source has been written since the instant of the image, so that the two need not be equal",
+			    v->job->id);
 	if (!job_in(v->job, steady))
 		return fail(status,
 			    "job %s is %s: its legs need not be equal now; 'blkjob wait %s', then compare again",

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <string.h>
+
+#include "backup.h"
+#include "blkjob.h"
+#include "cleanup.h"
+#include "device.h"
+#include "lock.h"
+#include "progress.h"
+#include "size.h"
+#include "stack.h"
+
+static int wait_failed(const struct job *job, int err)
+{
+	if (err != -ENXIO)
+		return complete_wait_failed(job, err);
+	return fail(EX_ROLLED_BACK,
+		    "job %s is gone: another command or tool has taken its layer out. Unless that one has said that the image is complete, it is not",
+		    job->id);
+}
+
+static int tell_to_end(struct job *job)
+{
+	int err = job_update(job);
+
+	if (err)
+		return wait_failed(job, err);
+	if (!job_is_endless(job) ||
+	    job_in(job, STATE(ABORTING) | STATE(CONCLUDED)))
+		return 0;
+	return job_send(job, "complete");
+}
+
+static int wait_concluded(struct job *job, uint64_t deadline_us, bool quiet)
+{
+	struct progress p;
+	int err;
+
+	progress_start(&p, quiet);
+	err = job_wait(job, STATE(CONCLUDED), deadline_us, &p);
+	progress_end(&p);
+	return err < 0 ? wait_failed(job, err) :
+	       err ? job_detached(job, false) : 0;
+}
+
+/* Whatever became of it, the consumer goes on without the layer. */
+static int take_out(struct job *job)
+{
+	autofree char *dev = job_device(job), *path = device_path(job->target);
+	autolock struct lock lock = NO_LOCK;
+	char copied[32];
+	int err = lock_device(&lock, job->user.devno ? job->user.devno :
+						       job->dev.devno);
+
+	/* Another command may have been faster. */
+	if (!err && job_update(job))
+		return wait_failed(job, -ENXIO);
+	if (!err)
+		err = stack_restore(job);
+	if (err)
+		return err;
+	err = job_error(job);
+	if (err)
+		return err;
+	if (strcmp(job->st.result, "completed"))
+		return fail(EX_ROLLED_BACK,
+			    "job %s was cancelled; the image on %s is incomplete",
+			    job->id, path);
+	say("%s is an image of %s: %s saved", path, dev,
+	    size_format(copied, sizeof(copied), job->st.offset));
+	return 0;
+}
+
+int backup_end(struct job *jobs, size_t n, bool end,
+	       const struct complete_options *opt)
+{
+	uint64_t deadline_us = complete_deadline(opt->timeout_us);
+	int err = 0, one;
+	size_t i;
+
+	for (i = 0; i < n && end && !err; i++)
+		err = tell_to_end(&jobs[i]);
+	for (i = 0; i < n && !err; i++)
+		err = wait_concluded(&jobs[i], deadline_us, opt->quiet);
+	if (err)
+		return err;
+	for (i = 0; i < n; i++) {
+		one = take_out(&jobs[i]);
+		if (!err || one == EX_ATTENTION)
+			err = one;
+	}
+	return err;
+}

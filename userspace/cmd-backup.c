@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
+#include "backup.h"
+#include "blkjob.h"
+#include "start.h"
+
+#define FREEZE_TIMEOUT_US 30000000
+
+static int check(const struct command *cmd, const struct start_options *o)
+{
+	int err = start_check(cmd, o);
+
+	if (!err && o->group && o->bitmap)
+		err = usage_error(cmd, "--group does not go together with --bitmap");
+	if (!err && start_sync_is(o, "none") && o->words[WORD_TARGET_IS_ZERO])
+		err = usage_error(cmd, "--target-is-zero needs --sync full");
+	return err;
+}
+
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	struct start_options o = {
+		START_DEFAULTS, .backup = true,
+		.freeze_timeout_us = FREEZE_TIMEOUT_US,
+	};
+	struct complete_options end = { 0 };
+	bool wait = false;
+	const struct arg args[] = {
+		START_ARGS(&o), ON_CBW_ERROR_ARG(o.words),
+		ARG("cbw-timeout", TIME, &o.cbw_timeout_us),
+		ARG("cbw-stored", ON, &o.words[WORD_CBW_STORED]),
+		ARG("no-freeze", FLAG, &o.no_freeze),
+		ARG("freeze-timeout", TIME, &o.freeze_timeout_us),
+		ARG("group", TEXT, &o.group),
+		ARG("wait", FLAG, &wait),
+		ARG_TIMEOUT(&end.timeout_us), { 0 }
+	};
+	static const char usage[] =
+		"needs SOURCE and TARGET, or --group and any number of SOURCE:TARGET";
+	const char *words[BLKJOB_GROUP_MEMBERS];
+	struct job jobs[BLKJOB_GROUP_MEMBERS];
+	size_t n = 0;
+	int err;
+
+	err = args_parse(cmd, argc, argv, args, 1, ARRAY_SIZE(words), usage,
+			 words);
+	if (!err)
+		err = check(cmd, &o);
+	if (!err && end.timeout_us && !wait)
+		err = usage_error(cmd, "--timeout needs --wait");
+	if (err)
+		return err;
+	while (n < ARRAY_SIZE(words) && words[n])
+		n++;
+	if (o.group) {
+		err = start_group(words, n, &o, jobs);
+	} else if (n == 2) {
+		n = 1;
+		err = start_job(words[0], words[1], &o, jobs);
+	} else {
+		return usage_error(cmd, usage);
+	}
+	return err || !wait ? err : backup_end(jobs, n, false, &end);
+}
+
+const struct command cmd_backup = {
+	.name = "backup",
+	.args = "SOURCE TARGET | --group NAME SOURCE:TARGET...",
+	.summary = "Make an image of a device in use, as it is now",
+	.options =
+	"A mounted file system is frozen for an instant. The job ends by itself; 'complete'\n"
+	"takes its layer out then, or use --wait. The images of a group are of one instant.\n\n"
+	PACE_HELP
+	ON_ERROR_HELP
+	"  --on-cbw-error P     if old data cannot be saved before a write: break-snapshot,\n"
+	"                       the backup fails, or break-guest-write (break-snapshot)\n"
+	"  --cbw-timeout TIME   the same if it takes longer than this\n"
+	"  --cbw-stored         a write waits until they are stored, not only read\n"
+	"  --sync MODE          full = everything, none = only what is overwritten, until\n"
+	"                       'complete', top = what a thin volume or a snapshot holds\n"
+	"                       itself, bitmap = see next (full)\n"
+	BITMAP_HELP
+	TARGET_HELP
+	"  --no-freeze          do not freeze the file system: the image is as after a\n"
+	"                       power cut\n"
+	"  --freeze-timeout TIME  give up a group that is not frozen by then (30s)\n"
+	"  --group NAME         several pairs\n"
+	"  --wait               return when the image is complete\n"
+	"  --timeout TIME       detach if it is not by then\n",
+	.run = run,
+};
