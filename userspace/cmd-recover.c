@@ -59,6 +59,20 @@ static bool is_parent(const struct dm_dev *dev)
 	return false;
 }
 
+/* Killed while several devices stood still, and its second process as well. */
+static int resume(const struct dm_dev *dev)
+{
+	struct dm_cookie c;
+	int err = dm_cookie(&c);
+
+	if (!err)
+		err = dm_resume(dev, &c, 0);
+	dm_cookie_wait(&c);
+	return err ? fail(EX_ATTENTION,
+			  "cannot resume it: %s; run: dmsetup resume %s",
+			  strerror(-err), dev->name) : 0;
+}
+
 /*
  * A table was loaded to put a layer in place, or to take one away. The next
  * resume by anybody would switch to it.
@@ -72,11 +86,14 @@ static int clear_table(const struct dm_dev *dev, bool dry)
 	    (!leads_to_layer(&loaded) && !leads_to_layer(&live) &&
 	     !is_parent(dev)))
 		return 0;
-	say("%s: a table that was loaded, but not switched to", dev->name);
-	if (!dry && dm_clear(dev->devno))
+	say("%s: a table that was loaded, but not switched to%s", dev->name,
+	    dev->suspended ? ", and it is suspended" : "");
+	if (dry)
+		return 0;
+	if (dm_clear(dev->devno))
 		return fail(EX_ATTENTION, "cannot clear it: %s; run: dmsetup clear %s",
 			    dm_error(), dev->name);
-	return 0;
+	return dev->suspended ? resume(dev) : 0;
 }
 
 static int remove_unused(const struct dm_dev *dev, bool dry)

@@ -194,3 +194,43 @@ bool device_stands_on(dev_t devno, dev_t below)
 			return true;
 	return false;
 }
+
+/* mountinfo has blanks and backslashes as "\\040". */
+static void unescape(char *s)
+{
+	char *to = s;
+	unsigned int c;
+	int n;
+
+	for (; *s; s += n) {
+		n = 0;
+		if (*s != '\\' || sscanf(s, "\\%3o%n", &c, &n) != 1 || n != 4) {
+			c = *s;
+			n = 1;
+		}
+		*to++ = c;
+	}
+	*to = '\0';
+}
+
+char *device_mountpoint(dev_t devno)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	autofree char *line = NULL;
+	unsigned int maj, min;
+	char *path = NULL;
+	size_t size = 0;
+
+	while (f && !path && getline(&line, &size, f) >= 0) {
+		autofree char *at = NULL;
+
+		if (sscanf(line, "%*d %*d %u:%u %*s %ms", &maj, &min, &at) == 3 &&
+		    makedev(maj, min) == devno) {
+			unescape(at);
+			path = xstrdup(at);
+		}
+	}
+	if (f)
+		fclose(f);
+	return path;
+}

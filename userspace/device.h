@@ -31,4 +31,7 @@ size_t device_related(dev_t devno, const char *relation, dev_t **list);
 /* True if @devno is @below or stands on it, at any depth; partitions count. */
 bool device_stands_on(dev_t devno, dev_t below);
 
+/* Where its file system is mounted, NULL = nowhere; the caller frees. */
+char *device_mountpoint(dev_t devno);
+
 #endif

@@ -158,17 +158,9 @@ int preflight_source(const char *ref, struct dm_dev *dev, struct table *t)
 
 static bool is_mounted(dev_t devno)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	unsigned int maj, min;
-	char line[4096];
-	bool found = false;
+	autofree char *path = device_mountpoint(devno);
 
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "%*d %*d %u:%u", &maj, &min) == 2 &&
-			makedev(maj, min) == devno;
-	if (f)
-		fclose(f);
-	return found;
+	return path;
 }
 
 static int explain_busy(dev_t target, const char *path)

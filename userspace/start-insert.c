@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* From plans to running jobs: all of them, or none. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -194,6 +195,16 @@ static int take_out(struct start *s, int err)
 	return err;
 }
 
+/* Freezing does it again, while writers wait: let there be little left to do. */
+static void sync_first(const struct plan *p)
+{
+	autofree char *path = device_mountpoint(p->user.devno);
+	autoclose int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (fd >= 0)
+		syncfs(fd);
+}
+
 static int insert(struct start *s)
 {
 	const struct swap_how how = {
@@ -203,8 +214,11 @@ static int insert(struct start *s)
 	};
 	uint64_t us = 0;
 	size_t i;
-	int err = stack_insert(s->in, s->n, &how, s->jobs, &us);
+	int err;
 
+	for (i = 0; how.freeze && i < s->n; i++)
+		sync_first(&s->plans[i]);
+	err = stack_insert(s->in, s->n, &how, s->jobs, &us);
 	if (err)
 		return err;
 	/* Paused until all are ready for it: a command that is killed starts none. */

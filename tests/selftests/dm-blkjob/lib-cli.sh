@@ -214,11 +214,13 @@ mounted() {
 #-----------------------------------------------------------------
 
 cli_clean() {
-	local id
+	local id at
 
 	jobs -p | xargs -r kill -TERM 2>/dev/null
 	wait
-	[ -z "${mnt-}" ] || ! mountpoint -q "$mnt" || umount "$mnt" || return
+	while read -r _ at _; do
+		[[ $at != "$BJ_TMP"/* ]] || umount "$at" || return
+	done < <(tac /proc/self/mounts)
 	for id in $(dmsetup ls | sed -n 's/^blkjob\.\([0-9a-f]*\)\t.*/\1/p'); do
 		timeout 20 blkjob cancel --force "$id" >/dev/null 2>&1
 	done
