@@ -67,8 +67,9 @@ static int take_out(struct job *job)
 		return fail(EX_ROLLED_BACK,
 			    "job %s was cancelled; the image on %s is incomplete",
 			    job->id, path);
-	say("%s is an image of %s: %s saved", path, dev,
-	    size_format(copied, sizeof(copied), job->st.offset));
+	say("%s is an image of %s: %s saved, no write was held longer than %.1f ms",
+	    path, dev, size_format(copied, sizeof(copied), job->st.offset),
+	    job->st.pause_us == UNKNOWN ? 0 : job->st.pause_us / 1e3);
 	return 0;
 }
 

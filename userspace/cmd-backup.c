@@ -27,7 +27,9 @@ static int run(const struct command *cmd, int argc, char **argv)
 	struct complete_options end = { 0 };
 	bool wait = false;
 	const struct arg args[] = {
-		START_ARGS(&o), ON_CBW_ERROR_ARG(o.words),
+		START_ARGS(&o),
+		{ "on-cbw-error", ARG_WORD, &o.words[WORD_CBW_ERROR],
+		  "break-snapshot|break-guest-write", 0 },
 		ARG("cbw-timeout", TIME, &o.cbw_timeout_us),
 		ARG("cbw-stored", ON, &o.words[WORD_CBW_STORED]),
 		ARG("no-freeze", FLAG, &o.no_freeze),

@@ -44,6 +44,7 @@ static void print_status(const struct job *job)
 	print_size("done", st->offset, "");
 	print_size("of", st->len, "");
 	print_size("dirty", st->dirty, "");
+	print_size("before writes", st->cbw, "");
 	print_size("rate", st->rate, "/s");
 	print_size("dirty rate", st->dirty_rate, "/s");
 	if (eta != UNKNOWN && eta)

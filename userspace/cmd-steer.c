@@ -53,7 +53,8 @@ static int set_one(const struct job *job, const char *key, uint64_t value)
 }
 
 struct numbers {
-	uint64_t speed, buf_size, latency_bound;	/* UNKNOWN = as it is */
+	/* UNKNOWN = as it is */
+	uint64_t speed, buf_size, latency_bound, cbw_timeout_us;
 };
 
 static int set_all(const struct job *job, const struct numbers *n,
@@ -66,6 +67,8 @@ static int set_all(const struct job *job, const struct numbers *n,
 		err = set_one(job, "buf_size", n->buf_size);
 	if (!err)
 		err = set_one(job, "latency_bound", n->latency_bound);
+	if (!err && n->cbw_timeout_us != UNKNOWN)
+		err = set_one(job, "cbw_timeout", n->cbw_timeout_us / 1000000);
 	for (i = 0; i < NR_LIVE_WORDS && !err; i++)
 		if (words[i])
 			err = job_send(job, "set %s %s", word_key(i), words[i]);
@@ -74,14 +77,14 @@ static int set_all(const struct job *job, const struct numbers *n,
 
 static int run_set(const struct command *cmd, int argc, char **argv)
 {
-	struct numbers numbers = { UNKNOWN, UNKNOWN, UNKNOWN };
+	struct numbers numbers = { UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN };
 	const char *words[NR_WORDS] = { NULL };
 	const struct arg args[] = {
 		ARG("speed", SIZE, &numbers.speed),
 		ARG("buf-size", SIZE, &numbers.buf_size),
 		ARG("latency-bound", SIZE, &numbers.latency_bound),
-		COPY_MODE_ARG(words), ON_ERROR_ARGS(words),
-		ON_CBW_ERROR_ARG(words), { 0 }
+		ARG("cbw-timeout", TIME, &numbers.cbw_timeout_us),
+		COPY_MODE_ARG(words), ON_ERROR_ARGS(words), { 0 }
 	};
 	static const char usage[] = "needs one JOB, and an option";
 	autofree struct job *jobs = NULL;
@@ -109,6 +112,6 @@ const struct command cmd_set = {
 	LATENCY_BOUND_HELP
 	COPY_MODE_HELP
 	ON_ERROR_HELP
-	"  --on-cbw-error P     of a backup: break-snapshot or break-guest-write\n",
+	"  --cbw-timeout TIME   of a backup: how long a write may wait for the old data\n",
 	.run = run_set,
 };

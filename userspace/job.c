@@ -285,6 +285,10 @@ int job_error(const struct job *job)
 
 	if (!*st->error)
 		return 0;
+	if (!strcmp(st->error, "cbw-timeout"))
+		return fail(EX_TARGET,
+			    "job %s: what was about to be overwritten could not be saved in time (%s), so there is no image; %s keeps running on its source. Try again with a longer --cbw-timeout, or with a faster target device",
+			    job->id, st->error, dev);
 	source = !strncmp(st->last_error, "read", 4);
 	return fail(source ? EX_SOURCE : EX_TARGET,
 		    "job %s: %s of the %s failed (%s, last error %s); %s keeps running on its source",

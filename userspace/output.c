@@ -127,6 +127,7 @@ void output_job_json(struct json *j, const struct job *job)
 	json_string(j, "converge", or_null(st->converge));
 	json_string(j, "replaces", parent);
 	json_string(j, "group", or_null(st->group));
+	json_number(j, "cbw", st->cbw);
 	json_end(j, '}');
 }
 

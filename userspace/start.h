@@ -27,9 +27,9 @@ enum word_option {
 	WORD_COPY_MODE,
 	WORD_SOURCE_ERROR,
 	WORD_TARGET_ERROR,
-	WORD_CBW_ERROR,
 	NR_LIVE_WORDS,		/* a running job can change those before */
-	WORD_CBW_STORED = NR_LIVE_WORDS,
+	WORD_CBW_ERROR = NR_LIVE_WORDS,
+	WORD_CBW_STORED,
 	WORD_SYNC,
 	WORD_UNMAP,
 	WORD_TARGET_IS_ZERO,
@@ -63,9 +63,6 @@ struct start_options {
 	  "report|ignore|enospc|stop", 0 },				\
 	{ "on-target-error", ARG_WORD, &(words)[WORD_TARGET_ERROR],	\
 	  "report|ignore|enospc|stop", 0 }
-#define ON_CBW_ERROR_ARG(words)						\
-	{ "on-cbw-error", ARG_WORD, &(words)[WORD_CBW_ERROR],		\
-	  "break-snapshot|break-guest-write", 0 }
 #define START_ARGS(o)							\
 	ARG("speed", SIZE, &(o)->speed),			\
 	ARG("granularity", SIZE, &(o)->granularity),	\

@@ -118,7 +118,7 @@ refused() {
 	fill t1 3
 	ends 3 'less than the logical block.*' mirror --group db \
 		--granularity 512 "${dev[v]}:${dev[w]}" "${pairs[1]}" --force
-	grep -q 'taking out again' "$out" || fail "nothing was started before"
+	grep -q 'started' "$out" && fail "one was started before"
 	untouched
 	filled v 3
 	ends 0 '' list
