@@ -225,7 +225,7 @@ static const struct bj_option options[] = {
 	{ "target_is_zero", M | B, false, AT(target_is_zero), parse_switch,
 	  NULL, 0 },
 	{ "paused", M | B, false, AT(paused), parse_switch, NULL, 0 },
-	{ "group", M, false, AT(group), parse_group, NULL, 0 },
+	{ "group", M | B, false, AT(group), parse_group, NULL, 0 },
 };
 
 #undef M

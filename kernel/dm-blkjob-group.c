@@ -105,7 +105,7 @@ int bj_group_join(struct blkjob *job, char *error)
 	struct blkjob *member;
 	int r = 0;
 
-	if (!*job->group)
+	if (!*job->group || !job->type->ends_in_group)
 		return 0;
 	spin_lock_irq(&groups_lock);
 	member = find_member(job->group);

@@ -251,6 +251,7 @@ struct blkjob {
 struct blkjob_type {
 	enum bj_kind kind;
 	enum blkjob_state before_waiting;	/* the state that complete leaves */
+	bool ends_in_group;	/* otherwise its group is but a name */
 	/* May sleep. 0, or -errno with a sentence in error (BJ_ERROR_LEN). */
 	int (*ctr)(struct blkjob *job, char *error);
 	/* Nothing is in flight any more. Also after a failed ctr. */

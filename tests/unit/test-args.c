@@ -297,15 +297,15 @@ static void live(void)
 /* Each type has its own, and is told so. */
 static void kinds(void)
 {
-	CHECK_EQ(parse("backup a 0 b 0 6 on_cbw_error break-guest-write "
-		       "cbw_timeout 86400 cbw_stored on"), 0);
+	CHECK_EQ(parse("backup a 0 b 0 8 on_cbw_error break-guest-write "
+		       "cbw_timeout 86400 cbw_stored on group g"), 0);
+	CHECK(!strcmp(args.opt.group, "g"), "%s", args.opt.group);
 	CHECK_EQ(args.kind, BJ_BACKUP);
 	CHECK_EQ(args.opt.on_cbw_error, BJ_BREAK_GUEST_WRITE);
 	CHECK_EQ(args.opt.cbw_timeout, 86400);
 	CHECK_EQ(args.opt.cbw_stored, true);
 	refused("backup a 0 b 0 2 copy_mode auto",
 		"a backup job has no option copy_mode");
-	refused("backup a 0 b 0 2 group g", "a backup job has no option group");
 	refused("mirror a 0 b 0 2 cbw_stored on",
 		"a mirror job has no option cbw_stored");
 	refused("mirror a 0 b 0 2 cbw_timeout 1",

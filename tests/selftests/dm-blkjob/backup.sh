@@ -408,8 +408,8 @@ verbs() {
 	refuses j EPERM 'in state concluded cannot accept cancel' cancel
 	must_fail EINVAL 'a mirror job has no option cbw_timeout' \
 		bj_dm create "${BJ_PREFIX}no" "$(line s t cbw_timeout 5)"
-	must_fail EINVAL 'a backup job has no option group' \
-		bj_dm create "${BJ_PREFIX}no" "$(type_line backup s t group a)"
+	must_fail EINVAL 'a backup job has no option copy_mode' \
+		bj_dm create "${BJ_PREFIX}no" "$(type_line backup s t copy_mode auto)"
 }
 
 conformance 173 175 176 178 179 182 184 185 187 188 190 191 193 194 214
