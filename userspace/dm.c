@@ -366,8 +366,7 @@ int dm_suspend(const struct dm_dev *dev, bool freeze)
 {
 	autotask struct dm_task *t = task_for(DM_DEVICE_SUSPEND, dev->devno);
 
-	if (!t || !dm_task_set_name(t, dev->name) ||
-	    (!freeze && !dm_task_skip_lockfs(t)))
+	if (!t || (!freeze && !dm_task_skip_lockfs(t)))
 		return -ENOMEM;
 	return task_run(t);
 }
