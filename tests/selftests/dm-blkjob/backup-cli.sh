@@ -99,6 +99,22 @@ cancelled() {
 	filled u 1 0 4096
 }
 
+# LVM loads another table: the layer goes, and with it the image.
+extended() {
+	disk a 32M
+	disk t 8M
+	vg a
+	lv data -L 8M "$BJ_VG"
+	fill data 1
+	background waiting backup "$BJ_VG/data" "${dev[t]}" --speed 256K \
+		--buf-size 64K --wait
+	said waiting running
+	must lvextend -q -l +1 "$BJ_VG/data"
+	ended waiting 1 "is gone: .*Unless that one has said"
+	filled data 1 0 16384
+	nothing_left
+}
+
 # signal NAME: of who waits; anybody can come back.
 signal() {
 	pair
@@ -245,8 +261,8 @@ cbw() {
 	taken_out
 }
 
-conformance 173 175 176 178 182 185 188 194 244
-cli_run image in_one look_and_steer cancelled "signal INT" target_fails \
-	source_fails endless bitmap top refused \
+conformance 173 175 176 178 182 185 188
+cli_run image in_one look_and_steer cancelled extended "signal INT" \
+	target_fails source_fails endless bitmap top refused \
 	"cbw on_cbw_error break-guest-write --on-cbw-error break-guest-write" \
 	"cbw cbw_timeout 90 --cbw-timeout 90s" "cbw cbw_stored on --cbw-stored"

@@ -289,6 +289,6 @@ killed_start() {
 	unchain
 }
 
-conformance 175 179 193 194 244
+conformance 193 194 244
 cli_run frozen not_frozen together instant one_fails group_refused \
 	frozen_twice freeze_timeout killed_start
