@@ -26,10 +26,10 @@ static int tell_to_end(struct job *job)
 
 	if (err)
 		return wait_failed(job, err);
-	if (!job_is_endless(job) ||
-	    job_in(job, STATE(ABORTING) | STATE(CONCLUDED)))
+	if (job_in(job, STATE(ABORTING) | STATE(CONCLUDED)))
 		return 0;
-	return job_send(job, "complete");
+	return job_is_endless(job) ? job_send(job, "complete") :
+				     complete_check(job);
 }
 
 static int wait_concluded(struct job *job, uint64_t deadline_us, bool quiet)

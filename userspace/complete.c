@@ -317,8 +317,9 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 	if (own)
 		lvm_remove(&spare);
 	if (!own && !strcmp(job->st.result, "completed"))
-		say("job %s cancelled; %s is a consistent copy of %s", job->id,
-		    target, dev);
+		say("job %s %s; %s is a consistent copy of %s", job->id,
+		    job_is_backup(job) ? "had completed" : "cancelled", target,
+		    dev);
 	else
 		say("job %s cancelled; %s is on its source, the copy is incomplete",
 		    job->id, dev);

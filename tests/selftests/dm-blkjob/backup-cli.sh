@@ -67,6 +67,7 @@ look_and_steer() {
 	must json job "$out"
 	is active "$(json job "$out" active)" source
 	ends 0 '' pause "$job"
+	ends 3 "is paused; 'blkjob resume $job' first" complete "$job"
 	ends 0 '"status":"paused"' list --json
 	ends 0 '' set "$job" --speed 0
 	ends 4 "detached.*'blkjob complete $job'.*'blkjob cancel $job'" \
