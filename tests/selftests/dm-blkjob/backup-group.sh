@@ -170,16 +170,37 @@ untouched() {
 	nothing_left
 }
 
-# Again and again: the images are of one instant, and so is what was before.
+# slow: the device u3 is long in coming to rest, as writes to it take their time.
+slow() {
+	need_target delay
+	disk s3 2M
+	disk t3 2M
+	dm lag "0 4096 delay ${dev[s3]} 0 0 ${dev[s3]} 0 300"
+	user u3 lag
+	(
+		until [ -e "$BJ_TMP/stop" ]; do
+			dd if=/dev/zero of="${dev[u3]}" bs=4K count=1 \
+				oflag=direct conv=notrunc status=none
+		done
+	) &
+	pid[slow]=$!
+}
+
+# One after the other, they would not be of one instant: between those of the
+# chain another device has to come to rest.
 instant() {
 	local round
 
 	chained
-	for ((round = 0; round < 2 * BJ_ROUNDS; round++)); do
+	slow
+	pairs=("${pairs[0]}" "${dev[u3]}:${dev[t3]}" "${pairs[1]}")
+	for ((round = 0; round < BJ_ROUNDS; round++)); do
 		ends 0 'is an image of' backup --group db --wait "${pairs[@]}"
 		untouched
 		must bj_chain check 1 "${dev[t1]}" "${dev[t2]}"
 	done
+	touch "$BJ_TMP/stop"
+	wait "${pid[slow]}"
 	unchain
 }
 
@@ -257,19 +278,21 @@ usable() {
 	[[ $(bj_dm info "$BJ_PREFIX$1") == "suspended=0 "* ]]
 }
 
-# Killed at any ioctl: soon nothing is suspended, and all can be taken out.
+# Killed while devices stand still, and before and after: soon nothing is
+# suspended, and what was started can be taken out.
 killed_start() {
-	local all n i jobs
+	local all at n
 
 	can_kill
 	chained
 	all=$(ioctls backup --group db "${pairs[@]}")
-	cli complete db
-	judge 0 '' complete db
-	say "$all ioctls"
-	for ((i = 0; i < 3 * BJ_ROUNDS; i++)); do
-		# Most often while both are about to change
-		n=$((all / 3 + RANDOM % (all / 2)))
+	at=$(grep '^ioctl' "$BJ_TMP/trace" | grep -n DM_SUSPEND_FLAG |
+		head -n 1 | cut -d : -f 1)
+	holds "${at:-0} > 10"
+	ends 0 '' complete db
+	say "$all ioctls, the first suspend is number $at"
+	for n in $((at + 1)) $((at + 2)) $((at + 3)) \
+		$((at / 2 + RANDOM % (all - at / 2) + 1)); do
 		say "killed at $n"
 		killed "$n" backup --group db "${pairs[@]}"
 		wait_for "u1 stays suspended" usable u1
@@ -277,9 +300,8 @@ killed_start() {
 		must dmsetup udevcomplete_all -y
 		ends 0 '' recover
 		ends 0 '' list --json
-		jobs=$(json jobs "$out" id | xargs)
 		# Done, or never told to begin
-		[ -z "$jobs" ] || {
+		[ -z "$(json jobs "$out" id)" ] || {
 			ends 3 'was killed before|refused' resume db
 			ends 0 '' cancel db
 		}
