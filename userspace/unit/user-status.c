@@ -14,11 +14,12 @@ static void full_line(void)
 			    "actively_synced=0 error=- dirty=917504 "
 			    "in_flight=65536 rate=100 dirty_rate=7 "
 			    "last_error=write:28:2048 result=- active=source "
-			    "pause_us=12 held=0", &st));
+			    "pause_us=12 held=0 cbw=4096", &st));
 	CHECK(!strcmp(st.type, "mirror") && st.state == BLKJOB_RUNNING);
 	CHECK(st.offset == 65536 && st.len == 1048576 && st.busy == 1);
 	CHECK(st.dirty == 917504 && st.in_flight == 65536);
 	CHECK(st.rate == 100 && st.dirty_rate == 7 && st.pause_us == 12);
+	CHECK(st.cbw == 4096);
 	CHECK(!strcmp(st.io_status, "ok") && !*st.error && !*st.result);
 	CHECK(!strcmp(st.last_error, "write:28:2048"));
 	CHECK(!strcmp(st.active, "source"));
