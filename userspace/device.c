@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
+#include <linux/major.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -181,12 +183,32 @@ static dev_t whole_disk(dev_t devno)
 	return disk;
 }
 
+/* Of a loop device: the one with the file system that its file is in; or 0. */
+static dev_t behind_loop(dev_t devno)
+{
+	struct loop_info64 info = { 0 };
+	dev_t disk = whole_disk(devno);
+	autoclose int fd = major(disk) == LOOP_MAJOR ?
+			   device_open(disk, O_RDONLY) : -1;
+
+	if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info))
+		return 0;
+	/* As the kernel encodes it for user space. */
+	return makedev((info.lo_device >> 8) & 0xfff,
+		       (info.lo_device & 0xff) |
+		       ((info.lo_device >> 12) & 0xfff00));
+}
+
 bool device_stands_on(dev_t devno, dev_t below)
 {
 	autofree dev_t *slaves = NULL;
+	dev_t behind;
 	size_t n, i;
 
 	if (devno == below || whole_disk(devno) == below)
+		return true;
+	behind = behind_loop(devno);
+	if (behind && device_stands_on(behind, below))
 		return true;
 	n = device_related(devno, "slaves", &slaves);
 	for (i = 0; i < n; i++)

@@ -28,7 +28,10 @@ int device_limits(dev_t devno, bool exclusive, struct device_limits *lim);
 
 /* What stands on it ("holders") or under it ("slaves"). The caller frees. */
 size_t device_related(dev_t devno, const char *relation, dev_t **list);
-/* True if @devno is @below or stands on it, at any depth; partitions count. */
+/*
+ * True if @devno is @below or stands on it, at any depth; partitions count, and
+ * loop devices with a file on it.
+ */
 bool device_stands_on(dev_t devno, dev_t below);
 
 /* Where its file system is mounted, NULL = nowhere; the caller frees. */

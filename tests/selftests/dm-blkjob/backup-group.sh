@@ -237,6 +237,20 @@ group_refused() {
 	unchain
 }
 
+# An image in a file on the very file system would never be complete.
+into_itself() {
+	local loop
+
+	volumes
+	file_system data
+	truncate -s 8M "$BJ_TMP/data/image"
+	loop=$(losetup --find --show "$BJ_TMP/data/image") || fail "no loop device"
+	cli backup "$BJ_VG/data" "$loop"
+	losetup -d "$loop"
+	judge 3 "$loop stands on $BJ_VG/data itself; name a target elsewhere" backup
+	taken_out
+}
+
 # A file system that is frozen by somebody else: newer kernels count that.
 frozen_twice() {
 	volumes
@@ -313,4 +327,4 @@ killed_start() {
 
 conformance 193 194 244
 cli_run frozen not_frozen together instant one_fails group_refused \
-	frozen_twice freeze_timeout killed_start
+	into_itself frozen_twice freeze_timeout killed_start
