@@ -8,6 +8,7 @@
 #define DM_BLKJOB_COMPAT_H
 
 #include <linux/blkdev.h>
+#include <linux/crc32.h>
 #include <linux/hrtimer.h>
 #include <linux/slab.h>
 
@@ -15,6 +16,10 @@
 #define blk_mode_t	fmode_t
 #define BLK_OPEN_READ	FMODE_READ
 #define BLK_OPEN_WRITE	FMODE_WRITE
+#endif
+
+#ifndef HAVE_CRC32C		/* before 6.14: in a module of its own */
+#define crc32c(seed, data, length)	__crc32c_le(seed, data, length)
 #endif
 
 #ifndef HAVE_KZALLOC_OBJ	/* before 7.0 */

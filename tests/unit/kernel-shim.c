@@ -117,3 +117,34 @@ int scnprintf(char *buf, size_t size, const char *fmt, ...)
 	va_end(ap);
 	return n < (int)size ? n : (int)size - 1;
 }
+
+/* Four bits at a time. The seed is not inverted. Much is done with it. */
+__attribute__((optimize("O3"), no_sanitize("address", "undefined")))
+u32 crc32c(u32 crc, const void *data, size_t length)
+{
+	static const u32 table[16] = {
+		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1,
+		0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+		0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
+		0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+	};
+	const u8 *byte = data;
+
+	while (length--) {
+		crc ^= *byte++;
+		crc = crc >> 4 ^ table[crc & 15];
+		crc = crc >> 4 ^ table[crc & 15];
+	}
+	return crc;
+}
+
+ssize_t strscpy(char *to, const char *from, size_t size)
+{
+	size_t len = strnlen(from, size);
+
+	if (len == size)
+		len--;
+	memcpy(to, from, len);
+	to[len] = '\0';
+	return from[len] ? -E2BIG : (ssize_t)len;
+}

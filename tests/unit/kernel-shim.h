@@ -7,6 +7,7 @@
 #define KERNEL_SHIM_H
 
 #include <ctype.h>
+#include <endian.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 /* As in the kernel, so that %llu fits on every machine. */
 typedef unsigned long long u64;
@@ -35,6 +37,7 @@ typedef uint8_t u8;
 #define NSEC_PER_SEC	1000000000L
 #define NSEC_PER_MSEC	1000000L
 #define PAGE_SIZE	4096UL
+#define BUILD_BUG_ON(x)	_Static_assert(!(x), #x)
 #define __printf(a, b)	__attribute__((format(printf, a, b)))
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
@@ -192,6 +195,16 @@ void bitmap_set(unsigned long *map, unsigned int start, unsigned int nr);
 #define for_each_set_bit(bit, map, size)				\
 	for ((bit) = find_next_bit(map, size, 0); (bit) < (size);	\
 	     (bit) = find_next_bit(map, size, (bit) + 1))
+
+#define le16_to_cpu(x)	((u16)le16toh(x))
+#define le32_to_cpu(x)	((u32)le32toh(x))
+#define le64_to_cpu(x)	((u64)le64toh(x))
+#define cpu_to_le16(x)	htole16(x)
+#define cpu_to_le32(x)	htole32(x)
+#define cpu_to_le64(x)	htole64(x)
+
+u32 crc32c(u32 seed, const void *data, size_t length);
+ssize_t strscpy(char *to, const char *from, size_t size);
 
 typedef unsigned int gfp_t;
 #define GFP_KERNEL	1U

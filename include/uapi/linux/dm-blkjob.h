@@ -10,6 +10,8 @@
 #ifndef _UAPI_LINUX_DM_BLKJOB_H
 #define _UAPI_LINUX_DM_BLKJOB_H
 
+#include <linux/types.h>
+
 #define BLKJOB_TARGET		"blkjob"	/* device-mapper target type */
 
 /* Version of the table, message and status interface, as in target_type. */
@@ -147,4 +149,70 @@ enum blkjob_verb {
 	"active_source", "active_target",		\
 	"flush_source", "flush_target",			\
 }
+
+/*
+ * Metadata on disk, version 1; little endian. See "Metadata" in blkjob.rst.
+ *
+ * The unit is the sector of 512 bytes, which devices write whole or not at
+ * all: each carries what it is, when it was written and a checksum. Eight of
+ * them make a block. Each block has two slots of 4 KiB, side by side. Block 0
+ * is the superblock, the blocks of the bitmaps follow.
+ */
+#define BLKJOB_MD_VERSION	1
+#define BLKJOB_MD_MAGIC_SUPER	0x534d4a42U	/* "BJMS" */
+#define BLKJOB_MD_MAGIC_BITMAP	0x424d4a42U	/* "BJMB" */
+#define BLKJOB_MD_SECTOR	512	/* bytes */
+#define BLKJOB_MD_PAYLOAD	480	/* bytes of a sector */
+#define BLKJOB_MD_SECTORS	8	/* of a slot */
+#define BLKJOB_MD_SLOTS		2	/* of a block */
+#define BLKJOB_MD_BLOCK_BITS	30720U	/* regions of a block */
+#define BLKJOB_MD_BITMAPS	32	/* at most */
+#define BLKJOB_MD_NAME		63	/* characters of a checkpoint's name */
+#define BLKJOB_MD_IDENTITY	119	/* characters that identify a leg */
+#define BLKJOB_MD_TYPE		15	/* characters of a job type */
+
+struct blkjob_md_sector {
+	__le32 crc;		/* CRC32C of the 508 bytes that follow */
+	__le32 magic;
+	__le16 version;
+	__u8 index;		/* of the sector in its slot */
+	__u8 slot;		/* 0 or 1 */
+	__le32 block;		/* of the bitmap; 0 for the superblock */
+	__le64 sequence;	/* counts the writes of a block */
+	__le64 generation;	/* random: of the metadata, or of the bitmap */
+	__u8 payload[BLKJOB_MD_PAYLOAD];
+};
+
+struct blkjob_md_leg {
+	__le64 sectors;		/* 0 = there is no such leg */
+	__u8 identity[BLKJOB_MD_IDENTITY + 1];
+};
+
+struct blkjob_md_bitmap {
+	__le64 generation;	/* 0 = the place is free */
+	__le64 order;		/* the later the higher */
+	__le64 time;		/* of its instant, us since 1970 */
+	__le32 flags;
+	__le32 reserved;
+	__u8 name[BLKJOB_MD_NAME + 1];
+};
+
+/* It is being begun: its instant is still to come. */
+#define BLKJOB_MD_STARTING	1
+/* Nobody knows what has changed since: everything may have. */
+#define BLKJOB_MD_INCONSISTENT	2
+
+/* The payloads of the superblock's sectors, one behind the other. */
+struct blkjob_md_super {
+	__u8 type[BLKJOB_MD_TYPE + 1];
+	__le32 granularity;	/* bytes */
+	__le32 nr_bitmaps;	/* places for them */
+	__le64 regions;
+	__le32 bitmap_blocks;	/* of each of them */
+	__le32 reserved1;
+	__le64 reserved2;
+	struct blkjob_md_leg leg[2];
+	struct blkjob_md_bitmap bitmap[BLKJOB_MD_BITMAPS];
+	__u8 reserved3[464];
+};
 #endif
