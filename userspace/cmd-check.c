@@ -4,6 +4,7 @@
 #include "args.h"
 #include "blkjob.h"
 #include "cleanup.h"
+#include "metadata.h"
 #include "output.h"
 #include "preflight.h"
 #include "start.h"
@@ -50,15 +51,41 @@ static int check(const char *source, const char *target, bool force, bool json)
 	return err;
 }
 
+/* Are the metadata whole, and can each checkpoint be used? */
+static int check_metadata(const char *path, uint64_t offset)
+{
+	automd struct metadata md = { 0 };
+	int err = metadata_read(path, offset, NULL, &md);
+	unsigned int i;
+
+	if (err)
+		return err;
+	for (i = 0; i < md.n; i++)
+		if (md.checkpoint[i].state == CHECKPOINT_INCONSISTENT)
+			return fail(EX_ATTENTION,
+				    "%s: what has changed since checkpoint %s is not known, so everything counts as changed; begin a new checkpoint with a full backup",
+				    path, md.checkpoint[i].name);
+	if (metadata_damaged(&md))
+		return fail(EX_ATTENTION,
+			    "%s: %u sectors are damaged; what they may hide counts as changed, see: blkjob dump %s",
+			    path, metadata_damaged(&md), path);
+	say("%s is whole, with %u checkpoint%s", path, md.n,
+	    md.n == 1 ? "" : "s");
+	return EX_DONE;
+}
+
 static int run(const struct command *cmd, int argc, char **argv)
 {
 	static const char usage[] =
 		"takes at most one SOURCE, and --to only with it";
-	const char *source, *target = NULL;
+	const char *source, *target = NULL, *metadata = NULL;
+	uint64_t offset = 0;
 	bool json = false, force = false;
 	const struct arg args[] = {
 		ARG("to", TEXT, &target),
 		ARG("force", FLAG, &force),
+		ARG("metadata", TEXT, &metadata),
+		ARG("offset", SIZE, &offset),
 		ARG_JSON(&json), { 0 }
 	};
 	int err = args_parse(cmd, argc, argv, args, 0, 1, usage, &source);
@@ -67,16 +94,22 @@ static int run(const struct command *cmd, int argc, char **argv)
 		return err;
 	if (target && !source)
 		return usage_error(cmd, usage);
+	if (metadata && (source || json || force))
+		return usage_error(cmd, "--metadata stands alone");
+	if (metadata)
+		return check_metadata(metadata, offset);
 	return check(source, target, force, json);
 }
 
 const struct command cmd_check = {
 	.name = "check",
-	.args = "[SOURCE [--to TARGET]]",
+	.args = "[SOURCE [--to TARGET] | --metadata DEVICE]",
 	.summary = "Say whether a job could start; change nothing",
 	.options =
 	"  --to TARGET          as for migrate\n"
 	"  --force              do not mind what is on the target device\n"
+	"  --metadata DEVICE    whether what is on a metadata device can be used\n"
+	"  --offset SIZE        where the metadata begin (0)\n"
 	"  --json               one object: ok, version, source, target, error\n",
 	.run = run,
 };

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Reading the metadata. What they mean is decided by the kernel's own file,
+ * kernel/dm-blkjob-metadata.c, which is compiled here too.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "blkjob.h"
+#include "cleanup.h"
+#include "device.h"
+#include "dm-blkjob-metadata.h"
+#include "metadata.h"
+
+/* A live job may be writing just what is read. */
+#define TRIES 3
+
+struct reader {
+	const char *path;
+	int fd;
+	uint64_t offset;
+	u8 *block;		/* as O_DIRECT wants it */
+	struct bj_md_super super;
+};
+
+static void reader_close(struct reader *r)
+{
+	free(r->block);
+	if (r->fd >= 0)
+		close(r->fd);
+}
+
+/* Past the page cache: the kernel's writes do not go through it. */
+static int reader_open(struct reader *r)
+{
+	struct stat st;
+	dev_t devno;
+
+	if (posix_memalign((void **)&r->block, 4096, BJ_MD_BLOCK_BYTES))
+		return fail(EX_ATTENTION, "out of memory");
+	if (!stat(r->path, &st) && S_ISREG(st.st_mode))
+		r->fd = open(r->path, O_RDONLY | O_CLOEXEC);
+	else if (!device_resolve(r->path, &devno))
+		r->fd = device_open(devno, O_RDONLY | O_DIRECT);
+	else
+		return fail(EX_REFUSED,
+			    "%s is neither a block device nor a file; see: lsblk",
+			    r->path);
+	if (r->fd < 0)
+		return fail(EX_REFUSED, "cannot open %s: %s", r->path,
+			    strerror(r->fd == -1 ? errno : -r->fd));
+	return 0;
+}
+
+static int read_block(struct reader *r, uint64_t sector)
+{
+	uint64_t at = r->offset + sector * 512;
+	ssize_t n = pread(r->fd, r->block, BJ_MD_BLOCK_BYTES, at);
+
+	if (n == BJ_MD_BLOCK_BYTES)
+		return 0;
+	return fail(EX_TARGET, "cannot read %s at %llu: %s", r->path,
+		    (unsigned long long)at,
+		    n < 0 ? strerror(errno) : "it ends there");
+}
+
+static int read_super(struct reader *r)
+{
+	char error[BJ_MD_ERROR];
+	int err = read_block(r, 0);
+
+	if (err)
+		return err;
+	err = bj_md_super_decode(&r->super, r->block, error);
+	if (!err)
+		return 0;
+	if (err == -EUCLEAN)
+		return fail(EX_ATTENTION,
+			    "%s: %s; no checkpoint in it can be used, the next backup has to be a full one",
+			    r->path, error);
+	return fail(EX_REFUSED, "%s: %s; is it the right device?", r->path,
+		    error);
+}
+
+/* Adds the bits of a place to @bits, and counts its damage. */
+static int read_bits(struct reader *r, unsigned int place, unsigned long *bits,
+		     struct checkpoint *c)
+{
+	struct bj_md_block found;
+	u32 block;
+	int err;
+
+	for (block = 0; block < r->super.bitmap_blocks; block++) {
+		err = read_block(r, bj_md_bitmap_sector(&r->super, place,
+							block, 0));
+		if (err)
+			return err;
+		bj_md_bits_decode(bits, r->block,
+				  r->super.bitmap[place].generation, block,
+				  &found);
+		c->damaged += found.bad;
+		c->doubtful += found.doubtful;
+	}
+	return 0;
+}
+
+static bool bit(const unsigned long *bits, uint64_t nr)
+{
+	return bits[nr / (8 * sizeof(long))] >> nr % (8 * sizeof(long)) & 1;
+}
+
+static void count_changed(const struct metadata *md, uint64_t regions,
+			  const unsigned long *bits, struct checkpoint *c,
+			  bool ranges)
+{
+	uint64_t i, start, end;
+
+	for (i = 0; i < regions; i++) {
+		if (c->state != CHECKPOINT_INCONSISTENT && !bit(bits, i))
+			continue;
+		start = i * md->granularity;
+		end = start + md->granularity;
+		if (end > md->length)
+			end = md->length;
+		c->changed += end - start;
+		if (ranges)
+			ranges_add(&c->ranges, start, end - start);
+	}
+}
+
+/* The newest place with an order below @below, or -1. */
+static int place_before(const struct bj_md_super *super, u64 below)
+{
+	int i, best = -1;
+
+	for (i = 0; i < (int)super->nr_bitmaps; i++)
+		if (super->bitmap[i].generation &&
+		    super->bitmap[i].order < below &&
+		    (best < 0 || super->bitmap[i].order >
+				 super->bitmap[best].order))
+			best = i;
+	return best;
+}
+
+/*
+ * A bitmap tells what has changed until the next one began. So from the newest
+ * to the oldest, and the bits add up.
+ */
+static int read_checkpoints(struct reader *r, const char *since,
+			    struct metadata *md)
+{
+	const struct bj_md_super *super = &r->super;
+	size_t bytes = (size_t)super->bitmap_blocks * BLKJOB_MD_SECTORS *
+		       BLKJOB_MD_PAYLOAD;
+	autofree unsigned long *bits = xcalloc(bytes, 1);
+	u32 flags = 0;
+	unsigned int i;
+	int place, err = 0;
+
+	for (i = 0; i < super->nr_bitmaps; i++)
+		md->n += !!super->bitmap[i].generation;
+	i = md->n;
+	for (place = place_before(super, UINT64_MAX); place >= 0 && !err;
+	     place = place_before(super, super->bitmap[place].order)) {
+		const struct bj_md_bitmap *from = &super->bitmap[place];
+		struct checkpoint *c = &md->checkpoint[--i];
+
+		strcpy(c->name, from->name);
+		c->time_us = from->time;
+		flags |= from->flags & BLKJOB_MD_INCONSISTENT;
+		c->state = flags ? CHECKPOINT_INCONSISTENT :
+			   from->flags & BLKJOB_MD_STARTING ?
+			   CHECKPOINT_STARTING : CHECKPOINT_ACTIVE;
+		err = read_bits(r, place, bits, c);
+		count_changed(md, super->regions, bits, c,
+			      since && !strcmp(since, c->name));
+	}
+	return err;
+}
+
+static int read_all(struct reader *r, const char *since, struct metadata *md)
+{
+	const struct bj_md_super *super = &r->super;
+	int err = read_super(r);
+
+	if (err)
+		return err;
+	*md = (struct metadata) {
+		.version = BLKJOB_MD_VERSION,
+		.length = super->leg[0].sectors * 512,
+		.granularity = super->granularity,
+		.size = bj_md_sectors(super) * 512,
+		.places = super->nr_bitmaps,
+		.damaged_supers = super->bad_slots,
+	};
+	strcpy(md->type, super->type);
+	strcpy(md->identity, super->leg[0].identity);
+	return read_checkpoints(r, since, md);
+}
+
+int metadata_read(const char *path, uint64_t offset, const char *since,
+		  struct metadata *md)
+{
+	__attribute__((cleanup(reader_close)))
+	struct reader r = { .path = path, .fd = -1, .offset = offset };
+	int err = reader_open(&r), tries;
+
+	*md = (struct metadata) { 0 };
+	for (tries = 0; !err && tries < TRIES; tries++) {
+		metadata_free(md);
+		err = read_all(&r, since, md);
+		if (!metadata_damaged(md))
+			break;
+		usleep(50000);
+	}
+	if (!err && since && !metadata_find(md, since))
+		return fail(EX_REFUSED,
+			    "%s has no checkpoint %s; see: blkjob dump %s",
+			    path, since, path);
+	return err;
+}
+
+void metadata_free(struct metadata *md)
+{
+	unsigned int i;
+
+	for (i = 0; i < md->n; i++)
+		ranges_free(&md->checkpoint[i].ranges);
+	*md = (struct metadata) { 0 };
+}
+
+struct checkpoint *metadata_find(struct metadata *md, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < md->n; i++)
+		if (!strcmp(md->checkpoint[i].name, name))
+			return &md->checkpoint[i];
+	return NULL;
+}
+
+unsigned int metadata_damaged(const struct metadata *md)
+{
+	unsigned int i, n = md->damaged_supers * BLKJOB_MD_SECTORS;
+
+	for (i = 0; i < md->n; i++)
+		n += md->checkpoint[i].damaged;
+	return n;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The metadata of a job on disk, read and judged; never written. */
+#ifndef BLKJOB_METADATA_H
+#define BLKJOB_METADATA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "linux/dm-blkjob.h"
+#include "ranges.h"
+
+enum checkpoint_state {
+	CHECKPOINT_ACTIVE,		/* all that has changed since is known */
+	CHECKPOINT_STARTING,		/* its instant is still to come */
+	CHECKPOINT_INCONSISTENT,	/* everything counts as changed */
+};
+
+struct checkpoint {
+	char name[BLKJOB_MD_NAME + 1];
+	uint64_t time_us;
+	enum checkpoint_state state;
+	uint64_t changed;		/* bytes since */
+	struct ranges ranges;		/* only of the one that was asked for */
+	unsigned int damaged;		/* sectors of its bitmap */
+	unsigned int doubtful;		/* of these: may hide what changed */
+};
+
+struct metadata {
+	unsigned int version;
+	char type[BLKJOB_MD_TYPE + 1];
+	char identity[BLKJOB_MD_IDENTITY + 1];	/* of the source, "" = none */
+	uint64_t length;		/* bytes of the source */
+	uint64_t granularity;
+	uint64_t size;			/* bytes of the metadata */
+	unsigned int places;		/* for checkpoints */
+	unsigned int damaged_supers;	/* copies of the superblock */
+	struct checkpoint checkpoint[BLKJOB_MD_BITMAPS];	/* oldest first */
+	unsigned int n;
+};
+
+#define automd __attribute__((cleanup(metadata_free)))
+
+/*
+ * From a device or a file, @offset in bytes. @since: a checkpoint whose ranges
+ * are wanted, or NULL. 0 or exit status.
+ */
+int metadata_read(const char *path, uint64_t offset, const char *since,
+		  struct metadata *md);
+void metadata_free(struct metadata *md);
+/* NULL if there is none of that name. */
+struct checkpoint *metadata_find(struct metadata *md, const char *name);
+/* Sectors, with a whole copy of the superblock as eight. */
+unsigned int metadata_damaged(const struct metadata *md);
+
+#endif
