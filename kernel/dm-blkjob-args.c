@@ -32,6 +32,7 @@ static const char * const switch_names[] = { "off", "on" };
 static const char * const kind_names[BJ_NR_KINDS] = {
 	[BJ_MIRROR] = "mirror",
 	[BJ_BACKUP] = "backup",
+	[BJ_TRACK] = "track",
 };
 
 const char *bj_kind_name(enum bj_kind kind)
@@ -194,8 +195,24 @@ static int parse_group(const struct bj_option *option, const char *value,
 	return 0;
 }
 
+static int parse_identity(const struct bj_option *option, const char *value,
+			  void *result, char *error)
+{
+	size_t i;
+
+	for (i = 0; isascii(value[i]) && isgraph(value[i]); i++)
+		;
+	if (!i || i > BLKJOB_MD_IDENTITY || value[i])
+		return refuse(error,
+			      "identity %.40s is not a word of at most %u characters",
+			      value, BLKJOB_MD_IDENTITY);
+	*(const char **)result = value;
+	return 0;
+}
+
 #define M BIT(BJ_MIRROR)
 #define B BIT(BJ_BACKUP)
+#define T BIT(BJ_TRACK)
 #define AT(field) offsetof(struct bj_options, field)
 
 /* In the order of the table line. */
@@ -204,7 +221,7 @@ static const struct bj_option options[] = {
 	  ARRAY_SIZE(sync_names) },
 	{ "copy_mode", M, true, AT(copy_mode), parse_enum,
 	  copy_mode_names, ARRAY_SIZE(copy_mode_names) },
-	{ "granularity", M | B, false, AT(granularity), parse_granularity,
+	{ "granularity", M | B | T, false, AT(granularity), parse_granularity,
 	  NULL, 0 },
 	{ "buf_size", M | B, true, AT(buf_size), parse_buf_size, NULL,
 	  BLKJOB_BUF_SIZE_MAX },
@@ -224,12 +241,14 @@ static const struct bj_option options[] = {
 	{ "unmap", M | B, false, AT(unmap), parse_switch, NULL, 0 },
 	{ "target_is_zero", M | B, false, AT(target_is_zero), parse_switch,
 	  NULL, 0 },
-	{ "paused", M | B, false, AT(paused), parse_switch, NULL, 0 },
+	{ "paused", M | B | T, false, AT(paused), parse_switch, NULL, 0 },
 	{ "group", M | B, false, AT(group), parse_group, NULL, 0 },
+	{ "identity", T, false, AT(identity), parse_identity, NULL, 0 },
 };
 
 #undef M
 #undef B
+#undef T
 #undef AT
 
 static int find_option(const char *key)
@@ -259,12 +278,17 @@ int bj_option_parse(struct bj_options *opt, enum bj_kind kind, const char *key,
 				(char *)opt + options[i].offset, error);
 }
 
-/* Has it a value at all? Only a group may have none. */
+static bool is_text(const struct bj_option *option)
+{
+	return option->parse == parse_group || option->parse == parse_identity;
+}
+
+/* Has it a value at all? Only a text may have none. */
 static bool option_given(const struct bj_option *option, const void *value)
 {
 	const char * const *name = value;
 
-	return option->parse != parse_group || (*name && **name);
+	return !is_text(option) || (*name && **name);
 }
 
 static size_t option_show(const struct bj_option *option, const void *value,
@@ -272,7 +296,7 @@ static size_t option_show(const struct bj_option *option, const void *value,
 {
 	const char *word;
 
-	if (option->parse == parse_group)
+	if (is_text(option))
 		word = *(const char * const *)value;
 	else if (option->parse == parse_switch)
 		word = switch_names[*(const bool *)value];

@@ -11,6 +11,7 @@
 enum bj_kind {
 	BJ_MIRROR,
 	BJ_BACKUP,
+	BJ_TRACK,
 	BJ_NR_KINDS
 };
 
@@ -60,6 +61,7 @@ struct bj_options {
 	bool target_is_zero;	/* it reads as zeroes at the start */
 	bool paused;
 	const char *group;	/* NULL = none */
+	const char *identity;	/* of the source, as kept in metadata; likewise */
 };
 
 struct bj_args {

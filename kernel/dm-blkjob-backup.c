@@ -499,6 +499,7 @@ static void backup_dtr(struct blkjob *job)
 
 const struct blkjob_type bj_backup_type = {
 	.kind = BJ_BACKUP,
+	.copies = true,
 	.before_waiting = BLKJOB_RUNNING,
 	.ctr = backup_ctr,
 	.dtr = backup_dtr,

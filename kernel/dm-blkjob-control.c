@@ -79,8 +79,9 @@ bool bj_aborted(struct blkjob *job)
 
 bool __bj_copying(struct blkjob *job)
 {
-	return job->state == BLKJOB_RUNNING || job->state == BLKJOB_READY ||
-	       job->state == BLKJOB_WAITING;
+	return job->type->copies &&
+	       (job->state == BLKJOB_RUNNING || job->state == BLKJOB_READY ||
+		job->state == BLKJOB_WAITING);
 }
 
 /* Nanoseconds until more may be copied, 0 = now, U64_MAX = not as it is. */
@@ -392,7 +393,7 @@ static int reply_events(struct blkjob *job, unsigned int argc, char **argv,
 	return bj_events_reply(job, number, result, maxlen);
 }
 
-static int reply_help(char *result, unsigned int maxlen)
+static int reply_help(struct blkjob *job, char *result, unsigned int maxlen)
 {
 	unsigned int sz = 0;
 
@@ -406,6 +407,8 @@ static int reply_help(char *result, unsigned int maxlen)
 	       "map [<start>]                  dirty ranges, in sectors\n"
 	       "events [<number>]              what happened, from there on\n"
 	       "stats                          counters and latencies\n");
+	if (job->type->help)
+		DMEMIT("%s", job->type->help);
 	return 1;
 }
 
@@ -421,7 +424,13 @@ int bj_message(struct blkjob *job, unsigned int argc, char **argv,
 	if (!strcmp(argv[0], "stats") && argc == 1)
 		return bj_stats_reply(job, result, maxlen);
 	if (!strcmp(argv[0], "help") && argc == 1)
-		return reply_help(result, maxlen);
+		return reply_help(job, result, maxlen);
+	if (job->type->message) {
+		int r = job->type->message(job, argc, argv, result, maxlen);
+
+		if (r != -ENOIOCTLCMD)
+			return r;
+	}
 
 	verb = bj_verb_parse(argv[0]);
 	if (verb < 0 || !verb_words_ok(verb, argc, argv)) {

@@ -10,6 +10,8 @@
 
 #include "dm-blkjob.h"
 
+#define BJ_MD_SECTORS	8	/* a block of metadata is not divided */
+
 static LIST_HEAD(claims);
 static DEFINE_MUTEX(claims_lock);
 
@@ -80,30 +82,43 @@ static int check_leg(struct blkjob *job, enum bj_side side, const char *what,
 	struct bj_leg *leg = &job->leg[side];
 	struct block_device *bdev = leg->dev->bdev;
 	u64 size = bdev_nr_sectors(bdev);
+	u64 nr = job->nr_sectors;
 
+	/* Metadata may have all that is left. How much they need they know. */
+	if (side >= bj_nr_copies(job))
+		nr = leg->start < size ? round_down(size - leg->start,
+						    BJ_MD_SECTORS) : 0;
 	if (bdev->bd_disk == dm_disk(dm_table_get_md(job->ti->table)))
 		return refuse(error, -EINVAL, "%s %.60s is the device itself",
 			      what, path);
 	if (bdev_is_zoned(bdev))
 		return refuse(error, -EINVAL, "%s %.60s is zoned", what, path);
-	if (leg->start > size || job->nr_sectors > size - leg->start)
+	if (leg->start > size || nr > size - leg->start)
 		return refuse(error, -EINVAL,
 			      "%s %.60s has %llu sectors, %llu are needed from %llu on",
-			      what, path, size, job->nr_sectors,
+			      what, path, size, nr,
 			      (u64)leg->start);
-	if ((leg->start | job->nr_sectors) &
+	if ((leg->start | nr) &
 	    ((bdev_logical_block_size(bdev) >> SECTOR_SHIFT) - 1))
 		return refuse(error, -EINVAL,
 			      "offset %llu or length %llu is not a multiple of the logical block of %s %.60s, %u bytes",
-			      (u64)leg->start, job->nr_sectors, what, path,
+			      (u64)leg->start, nr, what, path,
 			      bdev_logical_block_size(bdev));
+	leg->nr_sectors = nr;
 	return 0;
+}
+
+static const char *side_name(const struct blkjob *job, enum bj_side side)
+{
+	if (side >= bj_nr_copies(job))
+		return "metadata device";
+	return side == BJ_SOURCE ? "source" : "target device";
 }
 
 static int open_leg(struct blkjob *job, enum bj_side side,
 		    const struct bj_leg_args *args, char *error)
 {
-	const char *what = side == BJ_SOURCE ? "source" : "target device";
+	const char *what = side_name(job, side);
 	blk_mode_t mode = dm_table_get_mode(job->ti->table);
 	struct bj_leg *leg = &job->leg[side];
 	struct block_device *bdev;
@@ -130,7 +145,7 @@ static int open_leg(struct blkjob *job, enum bj_side side,
 	/* In sectors of the whole disk, so that partitions are seen through. */
 	leg->claim.disk = bdev->bd_disk;
 	leg->claim.first = get_start_sect(bdev) + leg->start;
-	leg->claim.last = leg->claim.first + job->nr_sectors - 1;
+	leg->claim.last = leg->claim.first + leg->nr_sectors - 1;
 	leg->claim.writes = side == BJ_TARGET;
 	return 0;
 }
@@ -146,10 +161,11 @@ static int check_pair(struct blkjob *job, const struct bj_args *args,
 	if (claims_overlap(&job->leg[BJ_SOURCE].claim,
 			   &job->leg[BJ_TARGET].claim))
 		return refuse(error, -EINVAL,
-			      "source %.40s and target device %.40s overlap",
-			      args->source.path, args->target.path);
+			      "source %.40s and %s %.40s overlap",
+			      args->source.path, side_name(job, BJ_TARGET),
+			      args->target.path);
 	/* The consumer goes on with the blocks that it knows. */
-	if (target_block > source_block)
+	if (job->type->copies && target_block > source_block)
 		return refuse(error, -EINVAL,
 			      "target device %.60s has logical blocks of %u bytes, the source of %u",
 			      args->target.path, target_block, source_block);
@@ -177,7 +193,8 @@ int bj_legs_open(struct blkjob *job, const struct bj_args *args, char *error)
 		r = claim_add(&job->leg[BJ_SOURCE].claim, "source",
 			      args->source.path, error);
 	if (!r)
-		r = claim_add(&job->leg[BJ_TARGET].claim, "target device",
+		r = claim_add(&job->leg[BJ_TARGET].claim,
+			      side_name(job, BJ_TARGET),
 			      args->target.path, error);
 	return r;
 }

@@ -18,8 +18,6 @@
  */
 #include "dm-blkjob-metadata.h"
 
-#define BITS_PER_PAYLOAD	(BLKJOB_MD_PAYLOAD * BITS_PER_BYTE)
-
 struct slot {
 	struct blkjob_md_sector sector[BLKJOB_MD_SECTORS];
 };
@@ -352,6 +350,17 @@ void bj_md_bits_encode(void *to, const unsigned long *bits, u64 generation,
 			s->sector[i].payload[byte] =
 				bits_byte(bits, first_byte(block, i) + byte);
 	slot_seal(s, BLKJOB_MD_MAGIC_BITMAP, generation, sequence, block, slot);
+}
+
+void bj_md_bits_add(unsigned long *bits, const void *slot, u32 block)
+{
+	const struct slot *s = slot;
+	unsigned int i, byte;
+
+	for (i = 0; i < BLKJOB_MD_SECTORS; i++)
+		for (byte = 0; byte < BLKJOB_MD_PAYLOAD; byte++)
+			bits_add(bits, first_byte(block, i) + byte,
+				 s->sector[i].payload[byte]);
 }
 
 /* Sequence numbers of a slot; 0 = not valid, as none is. */

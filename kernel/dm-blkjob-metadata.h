@@ -79,6 +79,8 @@ int bj_md_super_decode(struct bj_md_super *super, void *from, char *error);
 /* Make a slot of block @block from the whole bitmap @bits. */
 void bj_md_bits_encode(void *to, const unsigned long *bits, u64 generation,
 		       u64 sequence, u32 block, unsigned int slot);
+/* Add the bits of a slot that was made by it. */
+void bj_md_bits_add(unsigned long *bits, const void *slot, u32 block);
 /*
  * Add the bits of a block (BJ_MD_BLOCK_BYTES) to the whole bitmap @bits, which
  * is as long as all its blocks. Where what was written last may be lost, all

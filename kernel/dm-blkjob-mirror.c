@@ -460,6 +460,7 @@ static void mirror_dtr(struct blkjob *job)
 
 const struct blkjob_type bj_mirror_type = {
 	.kind = BJ_MIRROR,
+	.copies = true,
 	.ends_in_group = true,
 	.before_waiting = BLKJOB_READY,
 	.ctr = mirror_ctr,

@@ -375,6 +375,8 @@ int bj_slots_init(struct blkjob *job)
 	INIT_WORK(&pipe->submitter[BJ_TARGET].work, submit_writes);
 	INIT_LIST_HEAD(&pipe->kept);
 	INIT_LIST_HEAD(&pipe->stored);
+	if (!job->type->copies)
+		return 0;
 	pipe->request_bytes = max_t(unsigned int, request_bytes(job),
 				    PAGE_SIZE);
 	return lane_init(job, &pipe->lane[BJ_SWEEP], piece_bytes(job));

@@ -45,6 +45,11 @@ static const u16 verb_states[BJ_NR_KINDS][BLKJOB_NR_VERBS] = {
 		[BLKJOB_VERB_SET]	= C | R | P | W,
 		[BLKJOB_VERB_UNMARK]	= C | P,
 	},
+	[BJ_TRACK] = {
+		[BLKJOB_VERB_PAUSE]	= C | R | P,
+		[BLKJOB_VERB_RESUME]	= C | R | P,
+		[BLKJOB_VERB_CANCEL]	= C | R | P,
+	},
 };
 
 /* Why a type has not got a verb at all. */
@@ -54,6 +59,14 @@ static const char * const verb_reasons[BJ_NR_KINDS][BLKJOB_NR_VERBS] = {
 		[BLKJOB_VERB_ROLLBACK]	= "a backup never switches",
 		[BLKJOB_VERB_MARK]	=
 			"what was saved may be overwritten by now; unmark the rest, while paused",
+	},
+	[BJ_TRACK] = {
+		[BLKJOB_VERB_COMPLETE]	= "tracking does not end by itself; cancel it",
+		[BLKJOB_VERB_FINALIZE]	= "nothing is copied",
+		[BLKJOB_VERB_ROLLBACK]	= "nothing is copied",
+		[BLKJOB_VERB_SET]	= "there is nothing to set",
+		[BLKJOB_VERB_MARK]	= "what has changed is what was written",
+		[BLKJOB_VERB_UNMARK]	= "what has changed is what was written",
 	},
 };
 
@@ -75,6 +88,13 @@ static const u16 state_next[BJ_NR_KINDS][BLKJOB_NR_STATES] = {
 		[BLKJOB_RUNNING]	= P | W | X | E,
 		[BLKJOB_PAUSED]		= R | W | X,
 		[BLKJOB_WAITING]	= P | X | E,
+		[BLKJOB_ABORTING]	= E,
+		[BLKJOB_CONCLUDED]	= 0,
+	},
+	[BJ_TRACK] = {
+		[BLKJOB_CREATED]	= R | P | X,
+		[BLKJOB_RUNNING]	= P | X,
+		[BLKJOB_PAUSED]		= R | X,
 		[BLKJOB_ABORTING]	= E,
 		[BLKJOB_CONCLUDED]	= 0,
 	},

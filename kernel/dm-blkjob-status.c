@@ -121,6 +121,8 @@ static void status_info(struct blkjob *job, char *result, unsigned int maxlen)
 	       active == BJ_TARGET ? "target" : "source", held, converge,
 	       stats.urgent,
 	       *job->group ? job->group : "-");
+	if (job->type->status && sz < maxlen)
+		job->type->status(job, result + sz, maxlen - sz);
 }
 
 /* A line that makes this target again. */

@@ -17,6 +17,7 @@
 static const struct blkjob_type * const types[BJ_NR_KINDS] = {
 	[BJ_MIRROR] = &bj_mirror_type,
 	[BJ_BACKUP] = &bj_backup_type,
+	[BJ_TRACK] = &bj_track_type,
 };
 
 /*
@@ -145,6 +146,7 @@ static int job_init(struct blkjob *job, const struct bj_args *args,
 	job->target_is_zero = args->opt.target_is_zero &&
 			      args->opt.sync == BJ_SYNC_FULL;
 
+	job->type = types[args->kind];
 	r = init_geometry(job, args, error);
 	if (!r)
 		r = bj_legs_open(job, args, error);
@@ -160,13 +162,13 @@ static int job_init(struct blkjob *job, const struct bj_args *args,
 	job->cpu_stats = alloc_percpu(struct bj_cpu_stats);
 	if (!job->busy || !job->wq || !job->cpu_stats)
 		return -ENOMEM;
-	r = bj_regions_init(&job->map, nr, args->opt.sync == BJ_SYNC_FULL);
+	r = bj_regions_init(&job->map, nr, job->type->copies &&
+			    args->opt.sync == BJ_SYNC_FULL);
 	if (!r)
 		r = bj_pipe_init(job);
 	if (r)
 		return r;
 
-	job->type = types[args->kind];
 	r = job->type->ctr(job, error);
 	if (r)
 		return r;
@@ -182,7 +184,7 @@ static int job_init(struct blkjob *job, const struct bj_args *args,
 
 static void set_features(struct dm_target *ti, struct blkjob *job)
 {
-	ti->num_flush_bios = 2;		/* one for each leg */
+	ti->num_flush_bios = bj_nr_copies(job);		/* one for each */
 	ti->num_write_zeroes_bios = 1;
 	/* The source decides: a target device without it costs nothing. */
 	if (bdev_max_discard_sectors(bj_bdev(job, BJ_SOURCE))) {
@@ -332,7 +334,7 @@ static int blkjob_iterate_devices(struct dm_target *ti,
 	unsigned int i;
 	int r = 0;
 
-	for (i = 0; i < ARRAY_SIZE(job->leg) && !r; i++)
+	for (i = 0; i < bj_nr_copies(job) && !r; i++)
 		r = fn(ti, job->leg[i].dev, job->leg[i].start, ti->len, data);
 	return r;
 }

@@ -48,6 +48,7 @@ struct bj_claim {
 struct bj_leg {
 	struct dm_dev *dev;
 	sector_t start;
+	u64 nr_sectors;		/* from there on */
 	sector_t shift;		/* start, less where the target begins in dm's table */
 	struct bj_claim claim;
 };
@@ -250,6 +251,7 @@ struct blkjob {
  */
 struct blkjob_type {
 	enum bj_kind kind;
+	bool copies;	/* to the target device; otherwise that has metadata */
 	enum blkjob_state before_waiting;	/* the state that complete leaves */
 	bool ends_in_group;	/* otherwise its group is but a name */
 	/* May sleep. 0, or -errno with a sentence in error (BJ_ERROR_LEN). */
@@ -281,10 +283,17 @@ struct blkjob_type {
 	bool (*synced)(struct blkjob *job);
 	/* copy_mode auto has begun to send writes to both legs. */
 	bool (*diverged)(struct blkjob *job);
+	/* Or NULL. Messages of its own; -ENOIOCTLCMD if it is none of them. */
+	int (*message)(struct blkjob *job, unsigned int argc, char **argv,
+		       char *result, unsigned int maxlen);
+	const char *help;		/* on these, or NULL */
+	/* Or NULL. Keys of its own in the status line. */
+	void (*status)(struct blkjob *job, char *result, unsigned int maxlen);
 };
 
 extern const struct blkjob_type bj_mirror_type;
 extern const struct blkjob_type bj_backup_type;
+extern const struct blkjob_type bj_track_type;
 
 /* dm-blkjob-target.c */
 static inline const char *bj_name(struct blkjob *job)
@@ -420,6 +429,12 @@ static inline struct block_device *bj_bdev(struct blkjob *job,
 					   enum bj_side side)
 {
 	return job->leg[side].dev->bdev;
+}
+
+/* Legs that have the sectors of the job: not one with metadata. */
+static inline unsigned int bj_nr_copies(const struct blkjob *job)
+{
+	return job->type->copies ? 2 : 1;
 }
 
 /* Sector of the leg for @sector of the job. */

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Metadata in memory, and their way to the disk and back. What the bytes mean
+ * is in dm-blkjob-metadata.c.
+ */
+#include <linux/random.h>
+#include <linux/sched/mm.h>
+
+#include "dm-blkjob-mdio.h"
+
+#define BJ_MD_READ_ORDER	get_order(8 * BJ_MD_BLOCK_BYTES)
+#define BJ_MD_READ_BLOCKS	8	/* read together */
+
+/*---------------------------- Bitmaps -----------------------------*/
+
+int bj_md_map_init(struct bj_md *md, struct bj_md_map *map)
+{
+	u32 blocks = md->super->bitmap_blocks;
+	unsigned int noio = memalloc_noio_save();
+
+	map->bits = kvcalloc(blocks, BLKJOB_MD_BLOCK_BITS / BITS_PER_BYTE,
+			     GFP_KERNEL);
+	map->sequence = kvcalloc(blocks, sizeof(*map->sequence), GFP_KERNEL);
+	map->stale = kvcalloc(BITS_TO_LONGS(blocks), sizeof(long), GFP_KERNEL);
+	memalloc_noio_restore(noio);
+	if (map->bits && map->sequence && map->stale)
+		return 0;
+	bj_md_map_exit(map);
+	return -ENOMEM;
+}
+
+void bj_md_map_exit(struct bj_md_map *map)
+{
+	kvfree(map->bits);
+	kvfree(map->sequence);
+	kvfree(map->stale);
+	*map = (struct bj_md_map) { NULL };
+}
+
+/*---------------------------- Writing -----------------------------*/
+
+static void slot_end_bio(struct bio *bio)
+{
+	struct bj_md_slot *slot = bio->bi_private;
+	struct bj_md *md = slot->md;
+
+	/* The worker may be in the destructor, as in slot_end_bio() of copies. */
+	rcu_read_lock();
+	if (atomic_dec_and_test(&md->pending)) {
+		/* Pairs with bj_md_ended(): all bi_status are there. */
+		smp_store_release(&md->ended, true);
+		bj_kick(md->job);
+	}
+	rcu_read_unlock();
+}
+
+static void slot_init_bio(struct bj_md_slot *slot, blk_opf_t opf)
+{
+	struct blkjob *job = slot->md->job;
+
+	bio_init(&slot->bio, bj_bdev(job, BJ_TARGET), &slot->vec, 1, opf);
+	slot->bio.bi_iter.bi_sector = bj_leg_sector(job, BJ_TARGET,
+						    slot->sector);
+	__bio_add_page(&slot->bio, virt_to_page(slot->data), BJ_MD_SLOT_BYTES,
+		       offset_in_page(slot->data));
+}
+
+/* Submitting may sleep, and the worker must not. */
+static void submit_batch(struct work_struct *work)
+{
+	struct bj_md *md = container_of(work, struct bj_md, submit);
+	unsigned int i, nr = md->nr;
+
+	/* When the last one is sent, all of it may be in use again. */
+	for (i = 0; i < nr; i++) {
+		struct bj_md_slot *slot = &md->slot[i];
+
+		slot_init_bio(slot, REQ_OP_WRITE | REQ_SYNC | REQ_META |
+				    md->opf);
+		slot->bio.bi_private = slot;
+		slot->bio.bi_end_io = slot_end_bio;
+		submit_bio(&slot->bio);
+	}
+}
+
+void *bj_md_add(struct bj_md *md, sector_t sector)
+{
+	struct bj_md_slot *slot = &md->slot[md->nr];
+
+	if (md->nr == BJ_MD_BATCH)
+		return NULL;
+	slot->sector = sector;
+	md->nr++;
+	return slot->data;
+}
+
+void bj_md_write(struct bj_md *md, blk_opf_t opf)
+{
+	md->opf = opf;
+	md->running = true;
+	md->begun = ktime_get_ns();
+	md->writes += md->nr;
+	atomic_set(&md->pending, md->nr);
+	atomic_inc(&md->job->ios);
+	queue_work(md->job->wq, &md->submit);
+}
+
+bool bj_md_ended(struct bj_md *md, blk_status_t *status, sector_t *sector)
+{
+	unsigned int i;
+
+	/* Pairs with slot_end_bio(). */
+	if (!smp_load_acquire(&md->ended))
+		return false;
+	*status = BLK_STS_OK;
+	for (i = 0; i < md->nr; i++) {
+		if (md->slot[i].bio.bi_status && !*status) {
+			*status = md->slot[i].bio.bi_status;
+			*sector = md->slot[i].sector;
+		}
+		bio_uninit(&md->slot[i].bio);
+	}
+	md->ended = false;
+	md->running = false;
+	if (atomic_dec_and_test(&md->job->ios))
+		wake_up(&md->job->drained);
+	return true;
+}
+
+/*---------------------- Reading, in the ctr -----------------------*/
+
+static int read_sectors(struct bj_md *md, void *to, u64 sector,
+			unsigned int bytes)
+{
+	struct bio_vec vec;
+	struct bio bio;
+	int r;
+
+	bio_init(&bio, bj_bdev(md->job, BJ_TARGET), &vec, 1,
+		 REQ_OP_READ | REQ_META);
+	bio.bi_iter.bi_sector = bj_leg_sector(md->job, BJ_TARGET, sector);
+	__bio_add_page(&bio, virt_to_page(to), bytes, 0);
+	r = submit_bio_wait(&bio);
+	bio_uninit(&bio);
+	return r;
+}
+
+static int write_super(struct bj_md *md)
+{
+	struct bj_md_slot *slot = &md->slot[0];
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; i < BLKJOB_MD_SLOTS && !r; i++) {
+		bj_md_super_encode(slot->data, md->super, ++md->super->sequence,
+				   i);
+		slot->sector = i * BLKJOB_MD_SECTORS;
+		slot_init_bio(slot, REQ_OP_WRITE | REQ_SYNC | REQ_META |
+				    REQ_PREFLUSH | REQ_FUA);
+		r = submit_bio_wait(&slot->bio);
+		bio_uninit(&slot->bio);
+	}
+	return r;
+}
+
+static __printf(3, 4) int refuse(char *error, int r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(error, BJ_ERROR_LEN, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+static const char *identity(struct blkjob *job)
+{
+	return job->opt.identity ? job->opt.identity : "";
+}
+
+/* Metadata for this job, as large as the device lets them be. */
+static int make(struct bj_md *md, char *error)
+{
+	struct blkjob *job = md->job;
+	u64 sectors = job->leg[BJ_TARGET].nr_sectors;
+	struct bj_md_super *super = md->super;
+	int r;
+
+	*super = (struct bj_md_super) {
+		.generation = get_random_u64(),
+		.granularity = 1U << (job->region_shift + SECTOR_SHIFT),
+		.regions = job->map.nr,
+		.nr_bitmaps = bj_md_places(sectors, job->map.nr),
+		.bitmap_blocks = bj_md_bitmap_blocks(job->map.nr),
+		.leg[0].sectors = job->nr_sectors,
+	};
+	strscpy(super->type, bj_kind_name(job->type->kind),
+		sizeof(super->type));
+	strscpy(super->leg[0].identity, identity(job),
+		sizeof(super->leg[0].identity));
+	if (!super->nr_bitmaps) {
+		super->nr_bitmaps = 1;
+		return refuse(error, -ENOSPC,
+			      "the metadata device has %llu sectors, at least %llu are needed, and %u more for each checkpoint",
+			      sectors, bj_md_sectors(super),
+			      super->bitmap_blocks * 2 * BLKJOB_MD_SECTORS);
+	}
+	r = write_super(md);
+	return r ? refuse(error, r, "the metadata device cannot be written (%d)",
+			  r) : 0;
+}
+
+/* Are they about this source, in these regions? */
+static int agree(struct bj_md *md, char *error)
+{
+	struct bj_md_super *super = md->super;
+	const char *type = bj_kind_name(md->job->type->kind);
+	u64 granularity = 1ULL << (md->job->region_shift + SECTOR_SHIFT);
+
+	if (strcmp(super->type, type))
+		return refuse(error, -EINVAL,
+			      "the metadata are those of a %.15s job, not %s",
+			      super->type, type);
+	if (strcmp(super->leg[0].identity, identity(md->job)))
+		return refuse(error, -EINVAL,
+			      "the metadata are those of source \"%.45s\", not \"%.45s\"",
+			      super->leg[0].identity, identity(md->job));
+	if (super->leg[0].sectors != md->job->nr_sectors)
+		return refuse(error, -EINVAL,
+			      "the metadata are those of a source of %llu sectors, not %llu",
+			      super->leg[0].sectors, md->job->nr_sectors);
+	if (super->granularity != granularity)
+		return refuse(error, -EINVAL,
+			      "granularity %llu does not agree with the metadata, which have %u",
+			      granularity, super->granularity);
+	if (bj_md_sectors(super) > md->job->leg[BJ_TARGET].nr_sectors)
+		return refuse(error, -EINVAL,
+			      "the metadata are of %llu sectors, and the device has %llu from there on",
+			      bj_md_sectors(super),
+			      md->job->leg[BJ_TARGET].nr_sectors);
+	return 0;
+}
+
+/* A block with anything in doubt is written again, before it is relied on. */
+static void take_block(struct bj_md *md, unsigned int place, u32 block,
+		       const void *from)
+{
+	struct bj_md_map *map = &md->map[place];
+	struct bj_md_block found;
+
+	bj_md_bits_decode(map->bits, from, md->super->bitmap[place].generation,
+			  block, &found);
+	map->sequence[block] = found.sequence;
+	if (!found.bad)
+		return;
+	__set_bit(block, map->stale);
+	DMWARN("%s: checkpoint %s: %u sectors of block %u are damaged, %u of them count as changed",
+	       bj_name(md->job), md->super->bitmap[place].name, found.bad,
+	       block, found.doubtful);
+}
+
+static int read_map(struct bj_md *md, unsigned int place, void *buffer)
+{
+	u32 block, i, nr, blocks = md->super->bitmap_blocks;
+	int r = bj_md_map_init(md, &md->map[place]);
+
+	for (block = 0; block < blocks && !r; block += nr) {
+		nr = min_t(u32, blocks - block, BJ_MD_READ_BLOCKS);
+		r = read_sectors(md, buffer,
+				 bj_md_bitmap_sector(md->super, place, block, 0),
+				 nr * BJ_MD_BLOCK_BYTES);
+		for (i = 0; i < nr && !r; i++)
+			take_block(md, place, block + i,
+				   buffer + i * BJ_MD_BLOCK_BYTES);
+		cond_resched();
+	}
+	return r;
+}
+
+static int read_all(struct bj_md *md, void *buffer, char *error)
+{
+	unsigned int i;
+	int r;
+
+	r = read_sectors(md, buffer, 0, BJ_MD_BLOCK_BYTES);
+	if (r)
+		return refuse(error, r, "the metadata device cannot be read (%d)",
+			      r);
+	r = bj_md_super_decode(md->super, buffer, error);
+	if (r == -ENODATA)
+		return make(md, error);
+	if (!r)
+		r = agree(md, error);
+	for (i = 0; i < BLKJOB_MD_BITMAPS && !r; i++) {
+		if (!md->super->bitmap[i].generation)
+			continue;
+		r = read_map(md, i, buffer);
+		if (r)
+			refuse(error, r, "the bitmap of checkpoint %s cannot be read (%d)",
+			       md->super->bitmap[i].name, r);
+	}
+	return r;
+}
+
+int bj_md_init(struct bj_md *md, struct blkjob *job, char *error)
+{
+	unsigned long buffer = __get_free_pages(GFP_KERNEL, BJ_MD_READ_ORDER);
+	unsigned int i;
+	int r = -ENOMEM;
+
+	md->job = job;
+	INIT_WORK(&md->submit, submit_batch);
+	snprintf(error, BJ_ERROR_LEN, "there is no memory for the metadata");
+	md->super = kzalloc_obj(*md->super);
+	md->slot = kcalloc(BJ_MD_BATCH, sizeof(*md->slot), GFP_KERNEL);
+	for (i = 0; md->slot && i < BJ_MD_BATCH; i++) {
+		md->slot[i].md = md;
+		md->slot[i].data = (void *)__get_free_page(GFP_KERNEL);
+		if (!md->slot[i].data)
+			goto out;
+	}
+	if (buffer && md->super && md->slot)
+		r = read_all(md, (void *)buffer, error);
+out:
+	free_pages(buffer, BJ_MD_READ_ORDER);
+	return r;
+}
+
+void bj_md_exit(struct bj_md *md)
+{
+	unsigned int i;
+
+	for (i = 0; md->slot && i < BJ_MD_BATCH; i++)
+		free_page((unsigned long)md->slot[i].data);
+	for (i = 0; i < BLKJOB_MD_BITMAPS; i++)
+		bj_md_map_exit(&md->map[i]);
+	kfree(md->slot);
+	kfree(md->super);
+}
