@@ -320,6 +320,9 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 		say("job %s %s; %s is a consistent copy of %s", job->id,
 		    job_is_backup(job) ? "had completed" : "cancelled", target,
 		    dev);
+	else if (!strcmp(job->st.type, "track"))
+		say("job %s cancelled; %s is not tracked any more", job->id,
+		    dev);
 	else
 		say("job %s cancelled; %s is on its source, the copy is incomplete",
 		    job->id, dev);

@@ -12,7 +12,8 @@ static const struct command * const commands[] = {
 	&cmd_migrate, &cmd_mirror, &cmd_backup, &cmd_list, &cmd_status,
 	&cmd_events, &cmd_map, &cmd_stats, &cmd_verify, &cmd_wait,
 	&cmd_complete, &cmd_cancel, &cmd_pause, &cmd_resume, &cmd_set,
-	&cmd_check, &cmd_recover, &cmd_dump,
+	&cmd_check, &cmd_recover, &cmd_track,
+	&cmd_untrack, &cmd_checkpoint, &cmd_dump,
 };
 
 static const char general_help[] =

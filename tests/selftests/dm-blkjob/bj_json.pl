@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 #
-# bj_json.pl job|jobs|stats|all-stats|check FILE [KEY]: each line of FILE is
+# bj_json.pl job|jobs|stats|all-stats|check|dump FILE [KEY]: each line of FILE is
 # strict JSON of that kind, with all keys in their order and values of the right
 # type. Prints the values of KEY, a line each.
 
@@ -25,6 +25,9 @@ my %kinds = (
 	histogram => [qw(op:s leg:s? count:n sum_us:n max_us:n p50_us:n p99_us:n
 			 buckets:a@bucket)],
 	bucket => [qw(le_us:n? count:n)],
+	dump => [qw(version:n type:s length:n identity:s? granularity:n size:n
+		    places:n damaged:n checkpoints:a@checkpoint since:s?)],
+	checkpoint => [qw(name:s time_us:n state:s changed:n)],
 	check => [qw(ok:b version:s? source:s? target:s? error:s?)],
 );
 

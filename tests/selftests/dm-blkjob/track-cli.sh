@@ -1,0 +1,153 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The commands track, checkpoint, untrack and dump: a device in use is tracked,
+# and what they say has changed is all that a copy needs.
+
+# shellcheck disable=SC2154 # set by lib-cli.sh
+# shellcheck source=lib-cli.sh
+. "$(dirname "$0")/lib-cli.sh"
+
+pair() {
+	disk s 16M
+	disk m 1M
+	fill s 1
+	user u s
+}
+
+# since NAME RANGES: in bytes, as dump --since prints them.
+since() {
+	is "what has changed since $1" \
+		"$(blkjob dump "${dev[m]}" --since "$1" | xargs)" "$2"
+}
+
+begun() {
+	ends 0 "checkpoint $1 begun" checkpoint "${dev[u]}" "$1"
+}
+
+# The same with the table, the dump and the JSON.
+life() {
+	pair
+	started track "${dev[u]}" --metadata "${dev[m]}" --granularity 4K \
+		--checkpoint monday
+	ends 0 '^\[' list --json
+	must json jobs "$out"
+	fill u 2 8 8
+	begun tuesday
+	fill u 3 80 1
+	since monday "4096 4096 40960 4096"
+	since tuesday "40960 4096"
+	ends 0 '^monday .* active' checkpoint "${dev[u]}"
+	ends 0 '' checkpoint "${dev[u]}" --json
+	is names "$(perl -MJSON::PP -ne 'print map { "$_->{name} $_->{state} " }
+		@{decode_json $_}' "$out")" "monday active tuesday active "
+	ends 0 '^tuesday .* 4.0 KiB' dump "${dev[m]}"
+	ends 0 '' dump "${dev[m]}" --since tuesday --json
+	must json dump "$out"
+	is ranges "$(json dump "$out" ranges)" "40960+4096"
+	ends 0 'is whole, with 2 checkpoints' check --metadata "${dev[m]}"
+	ends 0 'deleted' checkpoint "${dev[u]}" monday --delete
+	ends 0 '^tuesday' checkpoint "${dev[u]}"
+	grep -q monday "$out" && fail "monday is still there"
+	since tuesday "40960 4096"
+	ends 0 'not tracked any more' untrack "${dev[u]}"
+	ends 7 'since checkpoint tuesday is not known' check --metadata "${dev[m]}"
+	filled u 3 80 1
+	nothing_left
+}
+
+# A copy, and twice what has changed since the last one: always the same.
+incremental() {
+	local i last=c0
+
+	pair
+	disk t 16M
+	started track "${dev[u]}" --metadata "${dev[m]}" --granularity 4K
+	begun c0
+	must dd if="${dev[u]}" of="${dev[t]}" bs=1M iflag=direct oflag=direct \
+		status=none
+	load l u 5
+	for i in 1 2 3; do
+		work l
+		begun c$i
+		blkjob dump "${dev[m]}" --since $last >"$BJ_TMP/ranges" ||
+			fail "no ranges"
+		while read -r start length; do
+			must dd if="${dev[u]}" of="${dev[t]}" bs=4096 \
+				skip=$((start / 4096)) seek=$((start / 4096)) \
+				count=$((length / 4096)) iflag=direct \
+				oflag=direct status=none
+		done <"$BJ_TMP/ranges"
+		ends 0 deleted checkpoint "${dev[u]}" $last --delete
+		last=c$i
+	done
+	unload l
+	# All that differs is what was written since.
+	blkjob dump "${dev[m]}" --since $last >"$BJ_TMP/ranges"
+	while read -r start length; do
+		must dd if="${dev[u]}" of="${dev[t]}" bs=4096 \
+			skip=$((start / 4096)) seek=$((start / 4096)) \
+			count=$((length / 4096)) iflag=direct oflag=direct \
+			status=none
+	done <"$BJ_TMP/ranges"
+	same u t
+	verify u l
+	ends 0 '' untrack "${dev[u]}"
+	nothing_left
+}
+
+# As after a reboot: the layer is gone, what is on disk counts.
+again() {
+	local table
+
+	pair
+	table=$(table u)
+	started track "${dev[u]}" --metadata "${dev[m]}" --checkpoint a
+	fill u 2 0 1
+	swap u "$table"
+	wait_for "the layer stays" nothing_left
+	started track "${dev[u]}" --metadata "${dev[m]}"
+	since a "0 65536"
+	fill u 2 128 1
+	since a "0 131072"
+	swap u "$table"
+	wait_for "the layer stays" nothing_left
+	# Somebody has it open.
+	exec 8<"${dev[u]}"
+	ends 3 'is in use, and what was written .* --unwritten .* --reset' \
+		track "${dev[u]}" --metadata "${dev[m]}"
+	started track "${dev[u]}" --metadata "${dev[m]}" --unwritten
+	since a "0 131072"
+	ends 0 '' untrack "${dev[u]}"
+	started track "${dev[u]}" --metadata "${dev[m]}" --reset --checkpoint b
+	since b ""
+	exec 8<&-
+	ends 0 '' untrack "${dev[u]}"
+}
+
+refused() {
+	pair
+	disk n 1M
+	ends 2 'needs --metadata' track "${dev[u]}"
+	ends 2 'needs SOURCE' checkpoint
+	ends 2 'list, and --delete needs' checkpoint "${dev[u]}" --delete
+	ends 3 'no job' checkpoint "${dev[u]}" a
+	ends 3 'there are no metadata; is it the right device' dump "${dev[n]}"
+	fill n 9
+	ends 3 'something else than metadata.*--force' track "${dev[u]}" \
+		--metadata "${dev[n]}"
+	filled n 9
+	ends 3 'something else' check --metadata "${dev[n]}"
+	ends 2 'stands alone' check "${dev[u]}" --metadata "${dev[n]}"
+	started track "${dev[u]}" --metadata "${dev[n]}" --force
+	ends 3 'refused.*no name of at most 63' checkpoint "${dev[u]}" a/b
+	ends 3 'refused.*is not there' checkpoint "${dev[u]}" a --delete
+	begun a
+	ends 3 'refused.*is there already' checkpoint "${dev[u]}" a
+	ends 3 'has no checkpoint b; see: blkjob dump' dump "${dev[n]}" --since b
+	ends 3 'already has job' track "${dev[u]}" --metadata "${dev[m]}"
+	ends 0 '' untrack "${dev[u]}"
+	nothing_left
+}
+
+cli_run life incremental again refused

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* track and untrack: remember on disk what changes. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "args.h"
+#include "cleanup.h"
+#include "complete.h"
+#include "device.h"
+#include "lock.h"
+#include "metadata.h"
+#include "preflight.h"
+#include "stack.h"
+#include "start.h"
+#include "track.h"
+
+#define SUPER_BYTES 8192	/* block 0, both slots */
+
+struct track_options {
+	const char *metadata, *checkpoint;
+	uint64_t granularity;
+	bool reset, unwritten, force;
+};
+
+/* Is there nothing at all at the beginning? */
+static int is_blank(dev_t devno, bool *blank)
+{
+	autoclose int fd = device_open(devno, O_RDONLY);
+	char buffer[SUPER_BYTES];
+	size_t i;
+
+	if (fd < 0 || pread(fd, buffer, sizeof(buffer), 0) != SUPER_BYTES)
+		return fail(EX_TARGET, "cannot read the metadata device");
+	*blank = true;
+	for (i = 0; i < sizeof(buffer); i++)
+		if (buffer[i])
+			*blank = false;
+	return 0;
+}
+
+/* The kernel makes metadata where there is nothing. */
+static int wipe(dev_t devno)
+{
+	autoclose int fd = device_open(devno, O_WRONLY | O_SYNC);
+	static const char zero[SUPER_BYTES];
+
+	if (fd < 0 || pwrite(fd, zero, sizeof(zero), 0) != SUPER_BYTES)
+		return fail(EX_TARGET, "cannot write the metadata device");
+	return 0;
+}
+
+/*
+ * Metadata that are there know about the source what they were told. What was
+ * written while nobody listened they do not.
+ */
+static int check_found(const struct metadata *md, const struct plan *p,
+		       const char *source, const struct track_options *o)
+{
+	unsigned int i, usable = 0;
+
+	for (i = 0; i < md->n; i++)
+		usable += md->checkpoint[i].state != CHECKPOINT_INCONSISTENT;
+	if (!usable || o->unwritten || dm_open_count(p->user.devno) == 0)
+		return 0;
+	return fail(EX_REFUSED,
+		    "%s is in use, and what was written to it since it was set up is not in the checkpoints on %s; track it before anything opens it, promise with --unwritten that nothing was written, or begin anew with --reset",
+		    source, o->metadata);
+}
+
+/* What is on the metadata device, and may it be used? Sets the granularity. */
+static int look_at_metadata(dev_t devno, const struct plan *p,
+			    const char *source, struct track_options *o)
+{
+	automd struct metadata md = { 0 };
+	bool blank = false;
+	int err = is_blank(devno, &blank);
+
+	if (err || blank)
+		return err;
+	if (o->reset)
+		return wipe(devno);
+	msg_quiet(true);
+	err = metadata_read(o->metadata, 0, NULL, &md);
+	msg_quiet(false);
+	if (err && o->force)
+		return wipe(devno);
+	if (err)
+		return fail(EX_REFUSED, "%s; --force makes new metadata there",
+			    msg_last_error());
+	if (o->granularity == UNKNOWN)
+		o->granularity = md.granularity;
+	return check_found(&md, p, source, o);
+}
+
+static char *identity(const struct dm_dev *user)
+{
+	size_t i;
+	char *word = xasprintf("%s", *user->uuid ? user->uuid : user->name);
+
+	for (i = 0; word[i]; i++)
+		if (word[i] <= ' ' || word[i] > '~')
+			word[i] = '_';
+	if (i > BLKJOB_MD_IDENTITY)
+		word[BLKJOB_MD_IDENTITY] = '\0';
+	return word;
+}
+
+static int insert(struct plan *p, const struct track_options *o,
+		  struct job *job)
+{
+	const struct swap_how how = { .freeze = false };
+	autofree char *word = identity(&p->user);
+	struct insertion in = {
+		.user = &p->user, .old = &p->old,
+		.layer = { .type = "track", .target = p->target },
+	};
+	autofree char *options = NULL;
+	uint64_t us = 0;
+	int err = stack_new_id(in.layer.id);
+
+	options = o->granularity == UNKNOWN ?
+		  xasprintf("identity %s", word) :
+		  xasprintf("identity %s granularity %llu", word,
+			    (unsigned long long)o->granularity);
+	in.layer.options = options;
+	in.layer.nr_words = o->granularity == UNKNOWN ? 2 : 4;
+	if (!err)
+		err = stack_create(&in, job);
+	if (err)
+		return err;
+	err = stack_insert(&in, 1, &how, job, &us);
+	if (err && err != EX_ATTENTION)
+		stack_discard(&in);
+	return err ? err : job_send(job, "resume");
+}
+
+static int track(const char *source, struct track_options *o)
+{
+	const struct start_options plain = { START_DEFAULTS };
+	autolock struct lock lock = NO_LOCK;
+	autoplan struct plan p = { 0 };
+	autofree char *label = NULL;
+	uint32_t version[3];
+	struct job job;
+	dev_t devno;
+	int err;
+
+	err = preflight_kernel(version);
+	if (!err)
+		err = preflight_resolve(source, &devno);
+	if (!err)
+		err = lock_device(&lock, devno);
+	if (!err)
+		err = plan_make(&p, source, NULL, &plain);
+	if (!err)
+		err = preflight_resolve(o->metadata, &p.target);
+	/* How large it has to be is for the kernel to say. */
+	if (!err)
+		err = preflight_target(p.target, &p.user, SUPER_BYTES, o->force);
+	if (!err)
+		err = look_at_metadata(p.target, &p, source, o);
+	if (!err)
+		err = insert(&p, o, &job);
+	if (err)
+		return err;
+	label = job_device(&job);
+	say("job %s started: %s is tracked on %s", job.id, label, o->metadata);
+	if (!o->checkpoint)
+		return 0;
+	err = track_begin(&job, o->checkpoint);
+	if (!err)
+		say("checkpoint %s begun", o->checkpoint);
+	return err;
+}
+
+static int run_track(const struct command *cmd, int argc, char **argv)
+{
+	struct track_options o = { .granularity = UNKNOWN };
+	const struct arg args[] = {
+		ARG("metadata", TEXT, &o.metadata),
+		ARG("granularity", SIZE, &o.granularity),
+		ARG("checkpoint", TEXT, &o.checkpoint),
+		ARG("unwritten", FLAG, &o.unwritten),
+		ARG("reset", FLAG, &o.reset),
+		ARG("force", FLAG, &o.force), { 0 }
+	};
+	const char *source;
+	int err = args_parse(cmd, argc, argv, args, 1, 1, "needs SOURCE",
+			     &source);
+
+	if (!err && !o.metadata)
+		err = usage_error(cmd, "needs --metadata DEVICE");
+	return err ? err : track(source, &o);
+}
+
+static int run_untrack(const struct command *cmd, int argc, char **argv)
+{
+	struct job job;
+	int err = args_job(cmd, argc, argv, NULL, &job);
+
+	if (!err)
+		err = track_check(&job);
+	return err ? err : job_cancel(&job, true, SWITCH_TIMEOUT_US);
+}
+
+const struct command cmd_track = {
+	.name = "track",
+	.args = "SOURCE --metadata DEVICE",
+	.summary = "Remember on disk what changes, for incremental backups",
+	.options =
+	"Begins with 'checkpoint', or goes on with what is on DEVICE.\n\n"
+	"  --metadata DEVICE    where to remember it: 4M for each 1T and checkpoint\n"
+	"  --granularity SIZE   bytes tracked as one, a power of two (64K)\n"
+	"  --checkpoint NAME    begin this one at once\n"
+	"  --unwritten          a promise: nothing was written while it was not tracked\n"
+	"  --reset              forget all checkpoints that are on DEVICE\n"
+	"  --force              overwrite what is on DEVICE\n",
+	.run = run_track,
+};
+
+const struct command cmd_untrack = {
+	.name = "untrack",
+	.args = "SOURCE",
+	.summary = "Stop tracking; all checkpoints lose their meaning",
+	.options = NULL,
+	.run = run_untrack,
+};

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The messages of a tracking job. */
+#include <stdio.h>
+#include <string.h>
+
+#include "blkjob.h"
+#include "cleanup.h"
+#include "track.h"
+
+#define POLL_US 10000
+
+int track_check(const struct job *job)
+{
+	autofree char *label = NULL;
+
+	if (!strcmp(job->st.type, "track"))
+		return 0;
+	label = job_device(job);
+	return fail(EX_REFUSED,
+		    "%s is not tracked, job %s on it is a %s; see: blkjob help track",
+		    label, job->id, job->st.type);
+}
+
+int track_list(const struct job *job, struct live_checkpoint **list, size_t *n)
+{
+	autofree char *reply = NULL;
+	struct live_checkpoint c;
+	unsigned long long time;
+	char *line, *next;
+	int err = dm_message_reply(job->dev.devno, "checkpoints", &reply);
+
+	*list = NULL;
+	*n = 0;
+	if (err)
+		return fail(EX_ATTENTION,
+			    "cannot ask job %s for its checkpoints: %s; see: blkjob status %s",
+			    job->id, strerror(-err), job->id);
+	if (!reply)
+		return 0;
+	for (line = strtok_r(reply, "\n", &next); line;
+	     line = strtok_r(NULL, "\n", &next)) {
+		if (sscanf(line, "%63s %llu %15s", c.name, &time, c.state) != 3)
+			continue;
+		c.time_us = time;
+		*list = xrealloc(*list, (*n + 1) * sizeof(c));
+		(*list)[(*n)++] = c;
+	}
+	return 0;
+}
+
+/* The state of a checkpoint; "" if there is none. 0 or exit status. */
+static int state_of(const struct job *job, const char *name, char state[16])
+{
+	autofree struct live_checkpoint *list = NULL;
+	size_t n, i;
+	int err = track_list(job, &list, &n);
+
+	*state = '\0';
+	for (i = 0; i < n; i++)
+		if (!strcmp(list[i].name, name))
+			strcpy(state, list[i].state);
+	return err;
+}
+
+/* What was asked for is done when its state is no longer @from. */
+static int wait_while(const struct job *job, const char *name, const char *from,
+		      char state[16])
+{
+	struct job now = *job;
+	int err;
+
+	for (;;) {
+		err = state_of(job, name, state);
+		if (err || strcmp(state, from))
+			return err;
+		if (job_update(&now) || !job_in(&now, STATE(RUNNING) | STATE(PAUSED)))
+			return fail(EX_TARGET,
+				    "job %s has ended (%s); all checkpoints count as inconsistent, begin again with: blkjob untrack %s",
+				    job->id, *now.st.error ? now.st.error : "cancelled",
+				    job->id);
+		if (wait_until(now_us() + POLL_US))
+			return fail(EX_DETACHED,
+				    "interrupted; checkpoint %s goes on in the kernel, see: blkjob checkpoint %s",
+				    name, job->id);
+	}
+}
+
+int track_begin(const struct job *job, const char *name)
+{
+	char state[16];
+	int err = track_check(job);
+
+	if (!err)
+		err = job_send(job, "checkpoint %s", name);
+	if (!err)
+		err = wait_while(job, name, "starting", state);
+	if (err || !strcmp(state, "active"))
+		return err;
+	return fail(EX_TARGET,
+		    "checkpoint %s was not begun (%s); see the kernel's log, and: blkjob status %s",
+		    name, *state ? state : "no memory", job->id);
+}
+
+int track_delete(const struct job *job, const char *name)
+{
+	char before[16], state[16];
+	int err = track_check(job);
+
+	if (!err)
+		err = state_of(job, name, before);
+	if (!err)
+		err = job_send(job, "checkpoint-delete %s", name);
+	return err ? err : wait_while(job, name, before, state);
+}
