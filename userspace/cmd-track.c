@@ -73,6 +73,7 @@ static int look_at_metadata(dev_t devno, const struct plan *p,
 			    const char *source, struct track_options *o)
 {
 	automd struct metadata md = { 0 };
+	autofree char *why = NULL;
 	bool blank = false;
 	int err = is_blank(devno, &blank);
 
@@ -85,9 +86,11 @@ static int look_at_metadata(dev_t devno, const struct plan *p,
 	msg_quiet(false);
 	if (err && o->force)
 		return wipe(devno);
-	if (err)
-		return fail(EX_REFUSED, "%s; --force makes new metadata there",
-			    msg_last_error());
+	if (err) {
+		why = xstrdup(msg_last_error());
+		return fail(EX_REFUSED, "%s --force makes new metadata there",
+			    why);
+	}
 	if (o->granularity == UNKNOWN)
 		o->granularity = md.granularity;
 	return check_found(&md, p, source, o);

@@ -316,6 +316,15 @@ static void kinds(void)
 		"cbw_timeout 86401 is not a number from 0 to 86400");
 	refused("backup a 0 b 0 2 on_cbw_error x",
 		"on_cbw_error x is not known, it can be break-snapshot, break-guest-write");
+	CHECK_EQ(parse("track a 0 b 0 4 granularity 4096 identity LVM-ab/c:1"),
+		 0);
+	CHECK_EQ(args.kind, BJ_TRACK);
+	CHECK(!strcmp(args.opt.identity, "LVM-ab/c:1"), "-");
+	refused("track a 0 b 0 2 sync full", "a track job has no option sync");
+	refused("mirror a 0 b 0 2 identity x",
+		"a mirror job has no option identity");
+	refused("track a 0 b 0 2 identity \x80",
+		"identity \x80 is not a word of at most 119 characters");
 }
 
 /* What is shown makes the same options again. */
@@ -325,6 +334,7 @@ static void shown(void)
 		"mirror a 0 b 0 22 sync none copy_mode auto granularity 512 buf_size 1 speed 3 latency_bound 150 on_source_error stop on_target_error enospc unmap off target_is_zero on paused on",
 		"mirror a 0 b 0 24 sync full copy_mode background granularity 4096 buf_size 100 speed 0 latency_bound 0 on_source_error report on_target_error ignore unmap on target_is_zero off paused off group g",
 		"backup a 0 b 0 26 sync none granularity 65536 buf_size 16777216 speed 0 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-guest-write cbw_timeout 7 cbw_stored on unmap on target_is_zero off paused on",
+		"track a 0 b 0 6 granularity 4096 paused on identity x-1",
 	};
 	char text[1024], small[20];
 	unsigned int i;
@@ -333,7 +343,7 @@ static void shown(void)
 		CHECK_EQ(parse(lines[i]), 0);
 		CHECK_EQ(bj_options_show(&args.opt, args.kind, text,
 					 sizeof(text)), strlen(text));
-		CHECK(!strcmp(text, lines[i] + strlen("mirror a 0 b 0 ")), "%s",
+		CHECK(!strcmp(text, strstr(lines[i], "0 b 0 ") + 6), "%s",
 		      text);
 		/* No more than fits. */
 		CHECK(bj_options_show(&args.opt, args.kind, small,

@@ -10,20 +10,23 @@
 /* created Running Paused readY Standby Waiting penDing aborting(X) concludEd */
 static const char letters[] = "CRPYSWDXE";
 
-/* A backup: where it has such a state, and no verb that switches. */
+/*
+ * A backup: where it has such a state, and no verb that switches. Tracking is
+ * for ever, or until cancelled.
+ */
 static const struct {
 	enum blkjob_verb verb;
 	const char *states[BJ_NR_KINDS];
 } verbs[] = {
-	{ BLKJOB_VERB_CANCEL, { "CRPYSWD", "CRPW" } },	/* as QEMU's */
-	{ BLKJOB_VERB_PAUSE, { "CRPYS", "CRP" } },
-	{ BLKJOB_VERB_RESUME, { "CRPYS", "CRP" } },
-	{ BLKJOB_VERB_COMPLETE, { "YS", "RP" } },
-	{ BLKJOB_VERB_FINALIZE, { "D", "" } },
-	{ BLKJOB_VERB_SET, { "CRPYSWD", "CRPW" } },	/* QEMU: not in W, D */
-	{ BLKJOB_VERB_ROLLBACK, { "WD", "" } },		/* ours */
-	{ BLKJOB_VERB_MARK, { "CRPYS", "" } },		/* ours */
-	{ BLKJOB_VERB_UNMARK, { "CPS", "CP" } },	/* ours */
+	{ BLKJOB_VERB_CANCEL, { "CRPYSWD", "CRPW", "CRP" } },	/* as QEMU's */
+	{ BLKJOB_VERB_PAUSE, { "CRPYS", "CRP", "CRP" } },
+	{ BLKJOB_VERB_RESUME, { "CRPYS", "CRP", "CRP" } },
+	{ BLKJOB_VERB_COMPLETE, { "YS", "RP", "" } },
+	{ BLKJOB_VERB_FINALIZE, { "D", "", "" } },
+	{ BLKJOB_VERB_SET, { "CRPYSWD", "CRPW", "" } },	/* QEMU: not in W, D */
+	{ BLKJOB_VERB_ROLLBACK, { "WD", "", "" } },		/* ours */
+	{ BLKJOB_VERB_MARK, { "CRPYS", "", "" } },		/* ours */
+	{ BLKJOB_VERB_UNMARK, { "CPS", "CP", "" } },	/* ours */
 };
 
 /*
@@ -51,6 +54,17 @@ static const char * const follows[BJ_NR_KINDS][BLKJOB_NR_STATES] = {
 		[BLKJOB_READY] = "",
 		[BLKJOB_STANDBY] = "",
 		[BLKJOB_WAITING] = "PXE",
+		[BLKJOB_PENDING] = "",
+		[BLKJOB_ABORTING] = "E",
+		[BLKJOB_CONCLUDED] = "",
+	},
+	[BJ_TRACK] = {
+		[BLKJOB_CREATED] = "RPX",
+		[BLKJOB_RUNNING] = "PX",
+		[BLKJOB_PAUSED] = "RX",
+		[BLKJOB_READY] = "",
+		[BLKJOB_STANDBY] = "",
+		[BLKJOB_WAITING] = "",
 		[BLKJOB_PENDING] = "",
 		[BLKJOB_ABORTING] = "E",
 		[BLKJOB_CONCLUDED] = "",
@@ -113,8 +127,10 @@ static void always_an_end(void)
 					if (bj_state_follows(kind, from, to) &&
 					    reached & BIT(to))
 						reached |= BIT(from);
-		/* A backup has no ready, standby and pending. */
-		if (kind == BJ_BACKUP)
+		/* A backup has no ready, standby and pending, and so on. */
+		if (kind == BJ_TRACK)
+			reached |= BIT(BLKJOB_WAITING);
+		if (kind != BJ_MIRROR)
 			reached |= BIT(BLKJOB_READY) | BIT(BLKJOB_STANDBY) |
 				   BIT(BLKJOB_PENDING);
 		CHECK_EQ(reached, BIT(BLKJOB_NR_STATES) - 1);

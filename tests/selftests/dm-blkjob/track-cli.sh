@@ -66,7 +66,7 @@ incremental() {
 	begun c0
 	must dd if="${dev[u]}" of="${dev[t]}" bs=1M iflag=direct oflag=direct \
 		status=none
-	load l u 5
+	load l u 1
 	for i in 1 2 3; do
 		work l
 		begun c$i

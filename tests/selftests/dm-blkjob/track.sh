@@ -252,7 +252,7 @@ instant() {
 	pair 16M
 	disk image 16M
 	track j s m granularity 4096
-	load l j 7
+	load l j 1
 	begin j a "a active"
 	work l
 	for ((i = 0; i < ${BLKJOB_LONG:+20} + 5; i++)); do
@@ -283,7 +283,7 @@ suspended() {
 
 	pair
 	track j s m granularity 4096
-	load l j 7
+	load l j 1
 	for i in 1 2 3 4 5; do
 		begin j c$i "$(for ((n = 1; n <= i; n++)); do echo "c$n active"; done | xargs)"
 		ctl suspend j
