@@ -70,6 +70,7 @@ volume() {
 	disk n 32M
 	disk d 16M
 	disk e 4M
+	disk f 1M
 	vg a n
 	lv data -L 16M vg0 "${dev[a]}"
 	lv log -L 4M vg0 "${dev[a]}"
@@ -78,6 +79,7 @@ volume() {
 	device /dev/nvme0n1p1 n
 	device /dev/sdd d
 	device /dev/sde e
+	device /dev/sdf f
 }
 
 # as_written LINE...: all of them, in this order.
@@ -221,6 +223,21 @@ two_devices() {
 	expect job2 active target
 }
 
+tracked_by_hand() {
+	links=()
+	find_documents
+	BJ_PREFIX=''
+	disk b 1M
+	disk d 64K
+	device /dev/sdb b
+	device /dev/sdd d
+	holds "$(rst_block 6 | wc -l) == 6"
+	script 6 job
+	dms+=(job)
+	no_links
+	is changed "$(bj_dm message job 0 changed monday)" "0 128"
+}
+
 image_by_hand() {
 	links=()
 	find_documents
@@ -270,5 +287,5 @@ complete_manual() {
 	is "options that no command has" "$said" ""
 }
 
-cli_run readme manual_page build_lines by_hand limit_and_copy two_devices image_by_hand \
+cli_run readme manual_page build_lines by_hand limit_and_copy two_devices tracked_by_hand image_by_hand \
 	complete_manual

@@ -150,4 +150,5 @@ refused() {
 	nothing_left
 }
 
+conformance 233 235 239
 cli_run life incremental again refused
