@@ -246,7 +246,7 @@ static void delete_free(struct bj_track *track)
 	struct bj_md_map map;
 
 	if (track->place == track->active)
-		bj_track_switch(track, -1);
+		bj_track_stop(track);
 	/* Who reads bits does so under the lock, and by name. */
 	spin_lock_irq(&job->lock);
 	map = track->md.map[track->place];
@@ -372,7 +372,7 @@ static const char *__may_do(struct bj_track *track, const char *name,
 	if (op == BJ_CHECKPOINT_DELETE)
 		return place < 0 ? "is not there" : NULL;
 	if (!bj_md_name_ok(name))
-		return "is no name of at most 63 letters, digits and _.:+-, with a letter or digit first";
+		return "is no name of at most 63 letters, digits, and _.:+- behind the first";
 	if (place >= 0)
 		return "is there already";
 	if (find_free(track) < 0)

@@ -211,7 +211,7 @@ static int make(struct bj_md *md, char *error)
 }
 
 /* Are they about this source, in these regions? */
-static int agree(struct bj_md *md, char *error)
+static int check_belongs(struct bj_md *md, char *error)
 {
 	struct bj_md_super *super = md->super;
 	const char *type = bj_kind_name(md->job->type->kind);
@@ -290,7 +290,7 @@ static int read_all(struct bj_md *md, void *buffer, char *error)
 	if (r == -ENODATA)
 		return make(md, error);
 	if (!r)
-		r = agree(md, error);
+		r = check_belongs(md, error);
 	for (i = 0; i < BLKJOB_MD_BITMAPS && !r; i++) {
 		if (!md->super->bitmap[i].generation)
 			continue;

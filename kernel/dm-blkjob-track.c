@@ -139,15 +139,26 @@ void bj_track_switch(struct bj_track *track, int place)
 	 * Who has the old mode and finds no bit any more waits, and the worker
 	 * looks again; who found one is counted in the old epoch.
 	 */
-	if (place >= 0)
-		bitmap_zero(track->stable, job->map.nr);
+	bitmap_zero(track->stable, job->map.nr);
 	spin_lock_irq(&job->lock);
 	mode = (track->mode | BJ_TRACKING) + 1;
-	if (place >= 0 && job->state < BLKJOB_CONCLUDED)
+	if (job->state < BLKJOB_CONCLUDED)
 		mode |= BJ_TRACKING;
 	track->active = place;
 	/* Pairs with may_pass(). */
 	smp_store_release(&track->mode, mode);
+	spin_unlock_irq(&job->lock);
+}
+
+/* No new epoch: the next one still has to wait for those of this one. */
+void bj_track_stop(struct bj_track *track)
+{
+	struct blkjob *job = track->job;
+
+	spin_lock_irq(&job->lock);
+	track->active = -1;
+	/* Pairs with may_pass(); what waits is looked at again. */
+	smp_store_release(&track->mode, track->mode & ~BJ_TRACKING);
 	spin_unlock_irq(&job->lock);
 }
 
@@ -425,8 +436,10 @@ static void track_state_changed(struct blkjob *job)
 	struct bj_track *track = job->private;
 
 	lockdep_assert_held(&job->lock);
-	if (job->state == BLKJOB_CONCLUDED)
-		smp_store_release(&track->mode, track->mode & ~BJ_TRACKING);
+	if (job->state != BLKJOB_CONCLUDED)
+		return;
+	/* Pairs with may_pass(). */
+	smp_store_release(&track->mode, track->mode & ~BJ_TRACKING);
 }
 
 /* What waits is served meanwhile; or dm takes it back (noflush). */

@@ -73,8 +73,10 @@ struct bj_track {
 /* dm-blkjob-track.c: worker */
 /* Write blocks of this bitmap that lack bits. False: there are none. */
 bool bj_track_write_bits(struct bj_track *track, int place);
-/* From now on writes have to be in this bitmap; -1 = in none. */
+/* From now on writes have to be in this bitmap. */
 void bj_track_switch(struct bj_track *track, int place);
+/* ... or in none. */
+void bj_track_stop(struct bj_track *track);
 /* Have all writes ended that were sent before the last switch? */
 bool bj_track_drained(struct bj_track *track);
 

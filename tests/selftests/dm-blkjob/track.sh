@@ -277,6 +277,44 @@ instant() {
 	verify s l
 }
 
+# A write that was sent before the bitmap was there may not be in the copy.
+in_flight() {
+	local writer
+
+	pair
+	layer ls s
+	track j ls m granularity 4096
+	begin j a "a active"
+	fill j 2 0 8
+	ctl suspend ls
+	bj_data fill "${dev[j]}" 3 0 8 &
+	writer=$!
+	sleep 0.3
+	tell j checkpoint b
+	listed j "a active b starting"
+	sleep 0.5
+	is checkpoints "$(list j)" "a active b starting "
+	refuses j EINVAL "not yet" changed b
+	ctl resume ls
+	wait $writer || fail "the write failed"
+	listed j "a active b active"
+	since j b ""
+	# The same when nothing was tracked before.
+	drop j a "b active"
+	drop j b ""
+	ctl suspend ls
+	bj_data fill "${dev[j]}" 4 0 8 &
+	writer=$!
+	sleep 0.3
+	tell j checkpoint c
+	listed j "c starting"
+	sleep 0.5
+	is checkpoints "$(list j)" "c starting "
+	ctl resume ls
+	wait $writer || fail "the write failed"
+	listed j "c active"
+}
+
 # Writes on their way when the job is suspended, and no metadata just then.
 suspended() {
 	local i
@@ -451,5 +489,5 @@ refused() {
 }
 
 conformance 221 233 235 239
-bj_run bits cost again chain places large bit_first instant suspended \
+bj_run bits cost again chain places large bit_first instant in_flight suspended \
 	write_error dead_metadata hanging_metadata cancelled damaged refused
