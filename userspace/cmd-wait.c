@@ -7,6 +7,7 @@
 #include "args.h"
 #include "blkjob.h"
 #include "cleanup.h"
+#include "complete.h"
 #include "output.h"
 #include "progress.h"
 #include "start.h"
@@ -74,6 +75,9 @@ static int run(const struct command *cmd, int argc, char **argv)
 	if (err)
 		return err;
 	deadline_us = timeout_us ? now_us() + timeout_us : 0;
+	for (i = 0; i < n && !concluded; i++)
+		if (job_is_track(&jobs[i]))
+			return complete_check(&jobs[i]);
 	for (i = 0; i < n && err != EX_DETACHED; i++) {
 		one = wait_for(&jobs[i],
 			       (concluded ? 0 : ready) | STATE(CONCLUDED),

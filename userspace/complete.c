@@ -64,6 +64,10 @@ int complete_ended(const struct job *job)
 
 int complete_check(const struct job *job)
 {
+	if (job_is_track(job))
+		return fail(EX_REFUSED,
+			    "job %s tracks and copies nothing, so it never completes; 'blkjob untrack %s' ends it",
+			    job->id, job->id);
 	if (job_in(job, STATE(PAUSED) | STATE(STANDBY)))
 		return fail(EX_REFUSED,
 			    "job %s is paused; 'blkjob resume %s' first",
@@ -320,7 +324,7 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 		say("job %s %s; %s is a consistent copy of %s", job->id,
 		    job_is_backup(job) ? "had completed" : "cancelled", target,
 		    dev);
-	else if (!strcmp(job->st.type, "track"))
+	else if (job_is_track(job))
 		say("job %s cancelled; %s is not tracked any more", job->id,
 		    dev);
 	else

@@ -164,6 +164,11 @@ bool job_is_backup(const struct job *job)
 	return !strcmp(job->st.type, "backup");
 }
 
+bool job_is_track(const struct job *job)
+{
+	return !strcmp(job->st.type, "track");
+}
+
 bool job_is_endless(const struct job *job)
 {
 	return job_is_backup(job) && has_option(job, " sync none ");

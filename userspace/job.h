@@ -37,6 +37,7 @@ bool job_in(const struct job *job, unsigned int states);
 bool job_unprepared(const struct job *job);
 /* An image of one instant: the source stays what is used, and it ends by itself. */
 bool job_is_backup(const struct job *job);
+bool job_is_track(const struct job *job);
 /* Unless it is one that saves what is overwritten until it is told to end. */
 bool job_is_endless(const struct job *job);
 /* What the user calls the device: "vg0/data" or "/dev/mapper/x"; to be freed. */

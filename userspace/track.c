@@ -13,7 +13,7 @@ int track_check(const struct job *job)
 {
 	autofree char *label = NULL;
 
-	if (!strcmp(job->st.type, "track"))
+	if (job_is_track(job))
 		return 0;
 	label = job_device(job);
 	return fail(EX_REFUSED,

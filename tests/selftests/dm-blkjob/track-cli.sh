@@ -144,6 +144,9 @@ refused() {
 	ends 3 'refused.*is not there' checkpoint "${dev[u]}" a --delete
 	begun a
 	ends 3 'refused.*is there already' checkpoint "${dev[u]}" a
+	ends 3 "never completes; 'blkjob untrack" complete "${dev[u]}"
+	ends 3 'never completes' wait "${dev[u]}"
+	ends 3 '' verify "${dev[u]}"
 	ends 3 'has no checkpoint b; see: blkjob dump' dump "${dev[n]}" --since b
 	ends 3 'already has job' track "${dev[u]}" --metadata "${dev[m]}"
 	ends 0 '' untrack "${dev[u]}"
