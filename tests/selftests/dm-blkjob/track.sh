@@ -161,6 +161,9 @@ chain() {
 	since j c "160 8"
 	drop j c "a active"
 	since j a "0 8 80 8 160 8"
+	gone j
+	track j s m granularity 4096
+	since j a "0 8 80 8 160 8"
 	fill j 3 240 8
 	since j a "0 8 80 8 160 8 240 8"
 	gone j
