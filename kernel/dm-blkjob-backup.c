@@ -393,6 +393,7 @@ static bool backup_step(struct blkjob *job)
 	enum blkjob_state state;
 	bool suspended;
 
+	bj_views_step(job);
 	if (READ_ONCE(backup->stopping)) {
 		wake_up(&job->drained);
 		return false;
@@ -417,6 +418,8 @@ static void backup_state_changed(struct blkjob *job)
 	struct bj_backup *backup = job->private;
 
 	lockdep_assert_held(&job->lock);
+	/* First: its readers must know before a write is let go unsaved. */
+	bj_views_follow(job);
 	if (job->state >= BLKJOB_ABORTING)
 		WRITE_ONCE(backup->mode, BJ_SOURCE_ONLY);
 	else if (job->state == BLKJOB_WAITING)
@@ -487,13 +490,15 @@ static int backup_ctr(struct blkjob *job, char *error)
 	job->pipe.clear_at = clear_at(&job->opt);
 	/* With sync none too: all of it may be overwritten. */
 	bj_regions_set(&job->map, 0, job->map.nr - 1);
-	if (bj_regions_prepare(&job->map) || bj_pipe_add_urgent(job))
+	if (bj_regions_prepare(&job->map) || bj_pipe_add_urgent(job) ||
+	    bj_views_init(job))
 		return -ENOMEM;
 	return bj_legs_source_alone(job, error);
 }
 
 static void backup_dtr(struct blkjob *job)
 {
+	bj_views_exit(job);
 	kfree(job->private);
 }
 

@@ -80,6 +80,21 @@ void bj_busy_unlock(struct bj_busy *busy, u64 sector, u64 nr_sectors)
 	busy_clear(busy, span.first, span.last + 1);
 }
 
+bool bj_busy_free(const struct bj_busy *busy, u64 sector, u64 nr_sectors)
+{
+	struct bj_span span = busy_span(sector, nr_sectors);
+	unsigned long mask;
+	unsigned int word;
+	u64 at = span.first;
+
+	while (at <= span.last) {
+		at = busy_word(at, span.last, &word, &mask);
+		if (atomic_long_read(&busy->words[word]) & mask)
+			return false;
+	}
+	return true;
+}
+
 bool bj_busy_idle(const struct bj_busy *busy)
 {
 	unsigned int i;

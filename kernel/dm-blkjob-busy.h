@@ -23,6 +23,12 @@ struct bj_busy {
 bool bj_busy_trylock(struct bj_busy *busy, u64 sector, u64 nr_sectors);
 void bj_busy_unlock(struct bj_busy *busy, u64 sector, u64 nr_sectors);
 
+/*
+ * Has nobody taken any of it? Any context. Says nothing about what was done
+ * before, nor after: the caller orders it, with barriers.
+ */
+bool bj_busy_free(const struct bj_busy *busy, u64 sector, u64 nr_sectors);
+
 /* Is nothing taken at all? */
 bool bj_busy_idle(const struct bj_busy *busy);
 

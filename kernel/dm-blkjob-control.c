@@ -295,6 +295,8 @@ static int change_map(struct blkjob *job, enum blkjob_verb verb,
 		end = job->map.nr;
 	if (first >= end)
 		return 0;
+	if (bj_views_leave_out(job, first, end - 1))
+		return -ENOMEM;
 	/* Writes may now come to a clean region that was never copied. */
 	WRITE_ONCE(job->target_is_zero, false);
 	cleared = bj_regions_clear(&job->map, first, end - 1);

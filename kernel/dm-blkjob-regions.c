@@ -218,6 +218,24 @@ int bj_regions_prepare(struct bj_regions *map)
 	return 0;
 }
 
+int bj_regions_reserve(struct bj_regions *map, u64 first, u64 last)
+{
+	unsigned long i;
+
+	for (i = first >> BJ_LEAF_SHIFT; i <= last >> BJ_LEAF_SHIFT; i++) {
+		atomic_long_t *new;
+
+		if (READ_ONCE(map->leaves[i].words))
+			continue;
+		new = leaf_alloc(GFP_NOIO);
+		if (!new)
+			return -ENOMEM;
+		if (cmpxchg(&map->leaves[i].words, NULL, new))
+			kfree(new);	/* another one was first */
+	}
+	return 0;
+}
+
 bool bj_regions_dirty(const struct bj_regions *map, u64 first, u64 last)
 {
 	u64 at;

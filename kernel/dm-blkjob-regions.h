@@ -95,6 +95,13 @@ long bj_regions_clear(struct bj_regions *map, u64 first, u64 last);
  */
 int bj_regions_prepare(struct bj_regions *map);
 
+/*
+ * Give the leaves of regions @first ... @last that are all clean their memory,
+ * so that setting any of these makes no other one dirty. May sleep. 0 or
+ * -ENOMEM.
+ */
+int bj_regions_reserve(struct bj_regions *map, u64 first, u64 last);
+
 /* Any of @first ... @last dirty? Any context. */
 bool bj_regions_dirty(const struct bj_regions *map, u64 first, u64 last);
 

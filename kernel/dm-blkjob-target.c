@@ -28,6 +28,13 @@ static const struct blkjob_type * const types[BJ_NR_KINDS] = {
 static char refusals[16][BJ_ERROR_LEN];
 static atomic_t refusals_next;
 
+char *bj_refusal(void)
+{
+	unsigned int turn = atomic_inc_return(&refusals_next);
+
+	return refusals[turn % ARRAY_SIZE(refusals)];
+}
+
 /*--------------------------- The worker ---------------------------*/
 
 /* Nothing but a dirty bit is lacking. Who changes that kicks the worker. */
@@ -197,8 +204,7 @@ static void set_features(struct dm_target *ti, struct blkjob *job)
 
 static int blkjob_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
-	unsigned int turn = atomic_inc_return(&refusals_next);
-	char *error = refusals[turn % ARRAY_SIZE(refusals)];
+	char *error = bj_refusal();
 	struct bj_args args;
 	struct blkjob *job;
 	int r;
@@ -228,6 +234,7 @@ static void blkjob_dtr(struct dm_target *ti)
 	struct blkjob *job = ti->private;
 
 	bj_group_leave(job);
+	bj_views_leave(job);
 	spin_lock_irq(&job->lock);
 	job->suspended = true;
 	job->type->stop(job);
@@ -366,12 +373,20 @@ static int __init blkjob_init(void)
 		return r;
 	r = dm_register_target(&blkjob_target);
 	if (r)
-		bj_active_caches_exit();
+		goto no_target;
+	r = dm_register_target(&bj_view_target);
+	if (!r)
+		return 0;
+
+	dm_unregister_target(&blkjob_target);
+no_target:
+	bj_active_caches_exit();
 	return r;
 }
 
 static void __exit blkjob_exit(void)
 {
+	dm_unregister_target(&bj_view_target);
 	dm_unregister_target(&blkjob_target);
 	bj_active_caches_exit();
 }

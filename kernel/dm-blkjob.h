@@ -28,6 +28,7 @@
 #include "dm-blkjob-regions.h"
 #include "dm-blkjob-state.h"
 #include "dm-blkjob-stats.h"
+#include "dm-blkjob-view.h"
 
 #define DM_MSG_PREFIX	BLKJOB_TARGET
 
@@ -199,6 +200,7 @@ struct blkjob {
 	struct bj_regions map;
 	struct bj_busy *busy;
 	struct bj_pipe pipe;
+	struct bj_views views;
 	bool target_is_zero;	/* where nothing was copied yet */
 	struct bj_cpu_stats __percpu *cpu_stats;
 
@@ -296,6 +298,9 @@ extern const struct blkjob_type bj_backup_type;
 extern const struct blkjob_type bj_track_type;
 
 /* dm-blkjob-target.c */
+/* Where a constructor puts its sentence (BJ_ERROR_LEN), for ti->error. */
+char *bj_refusal(void);
+
 static inline const char *bj_name(struct blkjob *job)
 {
 	return dm_table_device_name(job->ti->table);

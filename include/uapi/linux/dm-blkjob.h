@@ -14,6 +14,8 @@
 
 #define BLKJOB_TARGET		"blkjob"	/* device-mapper target type */
 
+#define BLKJOB_SNAPSHOT_TARGET	"blkjob-snapshot"	/* what a backup keeps, to be read */
+
 /* Version of the table, message and status interface, as in target_type. */
 #define BLKJOB_VERSION_MAJOR	1
 #define BLKJOB_VERSION_MINOR	0
