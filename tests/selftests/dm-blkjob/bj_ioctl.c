@@ -115,7 +115,7 @@ char *dm_job_line(const char *name, int *r)
 	for (i = 0; !*r && i < dm_u.dmi.target_count; i++) {
 		struct dm_target_spec *spec = (void *)at;
 
-		if (!strcmp(spec->target_type, "blkjob"))
+		if (!strncmp(spec->target_type, "blkjob", 6))
 			return (char *)(spec + 1);
 		at = dm_data() + spec->next;
 	}
