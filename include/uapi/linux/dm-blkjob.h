@@ -126,6 +126,19 @@ enum blkjob_verb {
  */
 
 /*
+ * Status line of a blkjob-snapshot: "snapshot <word> key=value ...".
+ *
+ *   whole		everything can be read
+ *   saved		the job has ended: what was saved by then can be read
+ *   broken		the job was cancelled, or has failed: nothing can be read
+ *   gone		there is no job: nothing can be read
+ *
+ *   from_source from_target	reads, by where the data came from
+ *   again		of from_target, those that came from the source too late
+ *   discarded		bytes given up
+ */
+
+/*
  * Reply to the message "stats", a line each; lines and keys are only ever
  * added, and a histogram without a count is left out:
  *

@@ -257,6 +257,24 @@ image_by_hand() {
 	filled c 1
 }
 
+view_by_hand() {
+	links=()
+	find_documents
+	BJ_PREFIX=''
+	disk b 16M
+	disk c 16M
+	fill b 1
+	device /dev/sdb b
+	device /dev/sdc c
+	holds "$(rst_block 6 | wc -l) >= 12"
+	dm data "0 32768 linear ${dev[b]} 0"
+	[ -e /dev/mapper/data ] || must dmsetup mknodes data
+	script 6 job
+	no_links
+	[[ $(bj_dm table data) == *" linear "* ]] || fail "no linear table at the end"
+	filled data 1
+}
+
 # One option or word per line.
 options() {
 	grep -oE -- '--[a-z][a-z-]+' | sort -u
@@ -287,5 +305,5 @@ complete_manual() {
 	is "options that no command has" "$said" ""
 }
 
-cli_run readme manual_page build_lines by_hand limit_and_copy two_devices tracked_by_hand image_by_hand \
-	complete_manual
+cli_run readme manual_page build_lines by_hand limit_and_copy two_devices \
+	tracked_by_hand image_by_hand view_by_hand complete_manual

@@ -4,73 +4,8 @@
 # The snapshot view: what the source of a backup was at the instant, to be read
 # while the source is written. Each read is compared as a whole.
 
-# shellcheck source=lib.sh
-. "$(dirname "$0")/lib.sh"
-
-# Both legs are layers, to be made to fail, and to hang.
-pair() {
-	disk s "$1"
-	disk t "$1"
-	fill s 1
-	layer ls s
-	layer lt t
-}
-
-# view NAME JOB
-view() {
-	dm "$1" "0 $(sectors "$2") blkjob-snapshot ${dev[$2]}"
-}
-
-# unreadable VIEW [OFFSET [SECTORS]]: nothing of it, and no error but this.
-unreadable() {
-	local said
-
-	said=$(timeout 60 bj_data check "${dev[$1]}" 1 "${@:2}" 2>&1) &&
-		fail "$* can be read"
-	[[ $said == *"Input/output error"* ]] || fail "$* cannot be read: $said"
-}
-
-# unwritten JOB ERROR OFFSET SECTORS: such a write fails like this.
-unwritten() {
-	local job=$1 error=$2 said
-
-	shift 2
-	said=$(timeout 60 bj_data fill "${dev[$job]}" 7 "$@" 2>&1) &&
-		fail "the write did not fail"
-	[[ $said == *"$error"* ]] || fail "the write failed with: $said"
-}
-
-# give_up OPTION... DEVICE: without looking what is there, which it may not read.
-give_up() {
-	must blkdiscard -f "$@"
-}
-
-# Two readers, from end to end and again, until the file "stop" is there; then
-# readers_end.
-readers() {
-	local i
-
-	readers=()
-	for i in 1 2; do
-		while [ ! -e "$BJ_TMP/stop" ]; do
-			bj_data check "${dev[$1]}" 1 || exit 1
-			echo >>"$BJ_TMP/rounds"
-		done >"$BJ_TMP/reader-$i" 2>&1 &
-		readers+=($!)
-	done
-}
-
-readers_end() {
-	local i
-
-	touch "$BJ_TMP/stop"
-	for i in 0 1; do
-		wait "${readers[i]}" && continue
-		quote <"$BJ_TMP/reader-$((i + 1))"
-		fail "a reader has seen something else"
-	done
-	say "rounds of the readers: $(wc -l <"$BJ_TMP/rounds")"
-}
+# shellcheck source=lib-view.sh
+. "$(dirname "$0")/lib-view.sh"
 
 # idle [KEY VALUE]...: reads of what was, and of what was not overwritten.
 idle() {
@@ -192,230 +127,27 @@ not_stored() {
 	filled j 3 8000 8
 }
 
-# The same, but it never gets there: the reader does not wait for ever.
-never_stored() {
-	local reader
-
-	pair 8M
-	backup j ls lt sync none
-	view v j
-	ctl suspend lt
-	fill j 3 8000 8
-	bj_data check "${dev[v]}" 1 7936 128 >"$BJ_TMP/reader" 2>&1 &
-	reader=$!
-	sleep 0.5
-	kill -0 $reader || fail "it was read"
-	tell j cancel
-	wait $reader && fail "the reader has got something"
-	quote <"$BJ_TMP/reader"
-	unreadable v 0 8
-	expect v state broken
-	ctl resume lt
-	gone j
-}
-
-# Lines in the kernel log that say that it is broken.
-lost_lines() {
-	dmesg | grep -c ":${dev[$1]##*-}: reads fail from now on"
-}
-
-# Old data that cannot be saved: break-snapshot is the end of the view ...
-breaks() {
-	local said
-
-	pair 8M
-	backup j ls lt sync none granularity 4096 "$@"
-	view v j
-	said=$(lost_lines v)
-	fill j 2 4096 8
-	filled v 1
-	dead lt
-	fill j 3 8000 8
-	bj_wait_state j concluded
-	is "the end" "$(bj_status j result error)" "cancelled target-write-error"
-	good lt t
-	fill j 3 0 1000
-	unreadable v 0 8
-	unreadable v 4096 8
-	unreadable v 16000 8
-	expect v state broken
-	is "lines in the log" "$(lost_lines v)" $((said + 1))
-	filled s 3 0 1000
-}
-
-# ... and break-guest-write is not.
-writes_fail() {
-	pair 8M
-	backup j ls lt sync none granularity 4096 on_cbw_error break-guest-write
-	view v j
-	bad lt t 8000 8
-	unwritten j 'Input/output error' 8000 8
-	fill j 3 4096 8
-	filled v 1
-	good lt t
-	fill j 3 8000 8
-	filled v 1
-	expect v state whole
-}
-
-# A target device that is too slow, by either policy.
-times_out() {
+# Another backup, of the view, to a target device that is slow: the writer only
+# ever waits for the store.
+pushed() {
 	need_target delay
 	pair 4M
-	dm slow "0 8192 delay ${dev[t]} 0 0 ${dev[t]} 0 3000"
-	backup j ls slow sync none granularity 4096 cbw_timeout 1 \
-		on_cbw_error "$1" cbw_stored on
+	disk u 4M
+	dm slow "0 8192 delay ${dev[u]} 0 0 ${dev[u]} 0 300"
+	backup j ls lt sync none
 	view v j
-	if [ "$1" = break-guest-write ]; then
-		unwritten j 'timed out' 4000 8
-		filled v 1
-		expect v state whole
-		return
-	fi
-	fill j 3 4000 8
-	fill j 3 8 8
-	unreadable v 0 8
-	unreadable v 8000 8
-	expect v state broken
-	filled s 3 4000 8
-}
-
-# The end of the job: what was saved by then is good, or nothing.
-ended() {
-	pair 8M
-	backup j ls lt sync none granularity 4096
-	view v j
-	fill j 3 8000 80
-	tell j "$1"
-	bj_wait_state j concluded
-	fill j 4
-	if [ "$1" = cancel ]; then
-		unreadable v 8000 8
-		expect v state broken
-	else
-		filled v 1 8000 80
-		expect v state saved
-	fi
-	unreadable v 7992 8
-	unreadable v 8080 8
-	gone j
-	unreadable v 8000 8
-	expect v state gone
-	must_fail ENXIO 'no backup job at work' \
-		bj_dm create "${BJ_PREFIX}no" "0 8 blkjob-snapshot ${dev[s]}"
-	filled s 4
-}
-
-# A full backup is whole when it has ended, and so is its view.
-full() {
-	pair 4M
-	backup j ls lt speed 65536 granularity 4096
-	view v j
-	readers v
+	backup push v slow
 	load a j 1
 	work a
-	filled v 1
-	tell j set speed 0
-	bj_wait_state j concluded
-	expect j result completed
-	work a
-	readers_end
+	bj_wait_state push concluded
+	is "the push" "$(bj_status push result error source_errors)" "completed - 0"
+	say "a write was held for $(bj_status j pause_us) us"
+	holds "$(bj_status j pause_us) < 250000"
 	unload a
-	filled v 1
-	filled t 1
-	expect v state saved
-	# What is in the image stays in it
-	blkdiscard -f "${dev[v]}" 2>/dev/null && fail "it was discarded"
-	filled t 1
-}
-
-# Readers do not notice that the job's device is suspended.
-suspended() {
-	local i
-
-	pair 2M
-	backup j ls lt sync none granularity 4096
-	view v j
-	readers v
-	load a j 1
-	for i in 1 2 3; do
-		ctl suspend j
-		must timeout 60 bj_data check "${dev[v]}" 1
-		ctl suspend v
-		ctl resume v
-		ctl resume j
-		ctl suspend-noflush v
-		ctl suspend-noflush j
-		ctl resume j
-		ctl resume v
-		work a
-	done
-	readers_end
-	unload a
+	filled u 1
 	filled v 1
 	verify s a
-}
-
-# The job's device gets another table, with readers at work: they get an error,
-# and nobody hangs.
-replaced() {
-	local n i
-
-	pair 2M
-	n=$(sectors s)
-	backup j ls lt sync none granularity 4096
-	for ((i = 0; i < 3 * BJ_ROUNDS; i++)); do
-		view v j
-		view w j
-		readers v
-		load a j 1
-		work a
-		swap j "0 $n linear ${dev[ls]} 0"
-		wait "${readers[0]}" && fail "the reader goes on"
-		wait "${readers[1]}" && fail "the reader goes on"
-		unload a
-		grep -L 'Input/output error' "$BJ_TMP"/reader-[12] | grep . &&
-			fail "$(cat "$BJ_TMP"/reader-[12])"
-		grep -h 'is not as filled' "$BJ_TMP"/reader-[12] &&
-			fail "a reader has seen something else"
-		expect v state gone
-		unreadable v 0 8
-		# The next job is another instant: not for this view
-		fill s 1
-		swap j "$(type_line backup ls lt sync none granularity 4096)"
-		unreadable v 0 8
-		gone v
-		gone w
-	done
-	filled j 1
-}
-
-# Both orders of leaving, and a view more.
-leaves() {
-	pair 8M
-	backup j ls lt sync none
-	view v j
-	gone v
-	fill j 2 0 8
-	view v j
-	filled v 1
-	view w j
-	gone v
-	filled w 1
-	gone j
-	unreadable w 0 8
-	gone w
-	fill ls 1
-	backup j ls lt sync none
-	view v j
-	fill j 3
-	filled v 1
-	# In use, or not there: it is removed all the same
-	exec 8<"${dev[v]}"
-	gone j
-	unreadable v 0 8
-	exec 8<&-
-	gone v
+	gone push
 }
 
 # blocks NAME: bytes that the file takes.
@@ -512,29 +244,6 @@ moved() {
 	verify s a
 }
 
-# Another backup, of the view, to a target device that is slow: the writer only
-# ever waits for the store.
-pushed() {
-	need_target delay
-	pair 4M
-	disk u 4M
-	dm slow "0 8192 delay ${dev[u]} 0 0 ${dev[u]} 0 300"
-	backup j ls lt sync none
-	view v j
-	backup push v slow
-	load a j 1
-	work a
-	bj_wait_state push concluded
-	is "the push" "$(bj_status push result error source_errors)" "completed - 0"
-	say "a write was held for $(bj_status j pause_us) us"
-	holds "$(bj_status j pause_us) < 250000"
-	unload a
-	filled u 1
-	filled v 1
-	verify s a
-	gone push
-}
-
 # What was taken out of the backup cannot be read.
 unmarked() {
 	pair 8M
@@ -610,50 +319,7 @@ mounted() {
 	must e2fsck -fn "${dev[v]}"
 }
 
-refused() {
-	must_fail "$1" "$2" bj_dm create "${BJ_PREFIX}no" "$3"
-}
-
-arguments() {
-	pair 8M
-	backup j ls lt sync none
-	refused EINVAL 'there are 0 words, not one' '0 8 blkjob-snapshot'
-	refused EINVAL 'there are 2 words, not one' \
-		"0 8 blkjob-snapshot ${dev[j]} 0"
-	refused ENOENT 'there is no device /dev/nothing' \
-		'0 8 blkjob-snapshot /dev/nothing'
-	refused ENXIO "device ${dev[s]} has no backup job at work" \
-		"0 8 blkjob-snapshot ${dev[s]}"
-	refused EINVAL 'the backup job has 16384 sectors, not 16392' \
-		"0 16392 blkjob-snapshot ${dev[j]}"
-	disk m 8M
-	disk n 8M
-	mirror mirror m n
-	refused ENXIO 'has no backup job at work' \
-		"0 8 blkjob-snapshot ${dev[mirror]}"
-	# Not before the instant, and not after the end
-	layer later ls
-	gone j
-	ctl load later "$(type_line backup ls lt sync none)"
-	refused ENXIO 'has no backup job at work' \
-		"0 8 blkjob-snapshot ${dev[later]}"
-	ctl suspend later
-	ctl resume later
-	view v later
-	is "the table" "$(bj_dm table "${BJ_PREFIX}v")" \
-		"0 16384 blkjob-snapshot 253:${dev[later]##*-}"
-	unwritten v 'Input/output error' 0 8
-	blkdiscard -z "${dev[v]}" 2>/dev/null && fail "it was written"
-	filled v 1
-	dm part "0 1000 blkjob-snapshot 253:${dev[later]##*-}"
-	filled part 1
-	tell later complete
-	bj_wait_state later concluded
-	refused ENXIO 'has no backup job at work' \
-		"0 8 blkjob-snapshot ${dev[later]}"
-}
-
-conformance 199 200 202 203 205 206 208 209 211 212 214
+conformance 205 206 208 209 211 214
 bj_run idle "idle granularity 512 buf_size 1" "idle granularity 1048576" \
 	"idle on_cbw_error break-guest-write" "idle cbw_stored on" \
 	"loaded -d,10,-z,10 sync none" \
@@ -662,11 +328,8 @@ bj_run idle "idle granularity 512 buf_size 1" "idle granularity 1048576" \
 	"loaded -d,10 sync none cbw_stored on" \
 	"loaded -t,16 granularity 4096 speed 524288" \
 	slow_source slow_store "not_stored break-snapshot" \
-	"not_stored break-guest-write" never_stored breaks \
-	"breaks cbw_stored on" writes_fail \
-	"times_out break-guest-write" "times_out break-snapshot" \
-	"ended cancel" "ended complete" full suspended replaced leaves \
-	discards "discards on_cbw_error break-guest-write" discards_loaded \
-	"discards_loaded cbw_stored on" moved pushed unmarked large \
+	"not_stored break-guest-write" pushed discards \
+	"discards on_cbw_error break-guest-write" discards_loaded \
+	"discards_loaded cbw_stored on" moved unmarked large \
 	"sizes 512 65536" "sizes 263168 512" "sizes 5003264 65536" \
-	"sizes 8388608 67108864" mounted arguments
+	"sizes 8388608 67108864" mounted
