@@ -4,6 +4,7 @@
 #include "backup.h"
 #include "blkjob.h"
 #include "start.h"
+#include "view.h"
 
 #define FREEZE_TIMEOUT_US 30000000
 
@@ -18,6 +19,35 @@ static int check(const struct command *cmd, const struct start_options *o)
 	return err;
 }
 
+/* Only what is overwritten is saved, and that until somebody says "complete". */
+static int check_view(const struct command *cmd, struct start_options *o,
+		      bool wait)
+{
+	if (o->group || o->bitmap || wait || o->words[WORD_TARGET_IS_ZERO] ||
+	    !start_sync_is(o, o->words[WORD_SYNC] ? "none" : "full"))
+		return usage_error(cmd, "--snapshot goes with --sync none alone, and not with --group, --bitmap, --target-is-zero or --wait");
+	o->words[WORD_SYNC] = "none";
+	return 0;
+}
+
+static int start_with_view(const char *const *words,
+			   const struct start_options *o, const char *view,
+			   bool discard, struct job *job)
+{
+	int err = view_check(view);
+
+	if (!err)
+		err = start_job(words[0], words[1], o, job);
+	if (err)
+		return err;
+	err = view_create(view, job, discard);
+	if (err)
+		return job_undo(job) ? EX_ATTENTION : err;
+	say("/dev/mapper/%s is %s as it was at that instant, until 'blkjob complete %s'",
+	    view, words[0], job->id);
+	return 0;
+}
+
 static int run(const struct command *cmd, int argc, char **argv)
 {
 	struct start_options o = {
@@ -25,7 +55,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 		.freeze_timeout_us = FREEZE_TIMEOUT_US,
 	};
 	struct complete_options end = { 0 };
-	bool wait = false;
+	bool wait = false, discard = false;
+	const char *view = NULL;
 	const struct arg args[] = {
 		START_ARGS(&o),
 		{ "on-cbw-error", ARG_WORD, &o.words[WORD_CBW_ERROR],
@@ -35,6 +66,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 		ARG("no-freeze", FLAG, &o.no_freeze),
 		ARG("freeze-timeout", TIME, &o.freeze_timeout_us),
 		ARG("group", TEXT, &o.group),
+		ARG("snapshot", TEXT, &view),
+		ARG("discard", FLAG, &discard),
 		ARG("wait", FLAG, &wait),
 		ARG_TIMEOUT(&end.timeout_us), { 0 }
 	};
@@ -47,6 +80,10 @@ static int run(const struct command *cmd, int argc, char **argv)
 
 	err = args_parse(cmd, argc, argv, args, 1, ARRAY_SIZE(words), usage,
 			 words);
+	if (!err && discard && !view)
+		err = usage_error(cmd, "--discard needs --snapshot");
+	if (!err && view)
+		err = check_view(cmd, &o, wait);
 	if (!err)
 		err = check(cmd, &o);
 	if (!err && end.timeout_us && !wait)
@@ -57,6 +94,9 @@ static int run(const struct command *cmd, int argc, char **argv)
 		n++;
 	if (o.group) {
 		err = start_group(words, n, &o, jobs);
+	} else if (n == 2 && view) {
+		n = 1;
+		err = start_with_view(words, &o, view, discard, jobs);
 	} else if (n == 2) {
 		n = 1;
 		err = start_job(words[0], words[1], &o, jobs);
@@ -88,6 +128,10 @@ const struct command cmd_backup = {
 	"                       power cut\n"
 	"  --freeze-timeout TIME  give up a group that is not frozen by then (30s)\n"
 	"  --group NAME         several pairs\n"
+	"  --snapshot NAME      show SOURCE as it was as /dev/mapper/NAME, read-only; TARGET is\n"
+	"                       the store for what is overwritten (--sync none)\n"
+	"  --discard            what is discarded on it is not needed any more, and leaves the\n"
+	"                       store\n"
 	"  --wait               return when the image is complete\n"
 	"  --timeout TIME       detach if it is not by then\n",
 	.run = run,

@@ -5,6 +5,7 @@
 #include "complete.h"
 #include "group.h"
 #include "start.h"
+#include "view.h"
 
 static int run(const struct command *cmd, int argc, char **argv)
 {
@@ -18,7 +19,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 	};
 	const char *ref;
 	autofree struct job *jobs = NULL;
-	size_t n;
+	size_t i, n;
 	int err;
 
 	err = args_parse(cmd, argc, argv, args, 1, 1, "needs one JOB", &ref);
@@ -27,6 +28,9 @@ static int run(const struct command *cmd, int argc, char **argv)
 	msg_quiet(true);
 	err = job_find_all(ref, &jobs, &n);
 	msg_quiet(false);
+	for (i = 0; !err && i < n; i++)
+		if (view_check_unused(&jobs[i]))
+			return EX_REFUSED;
 	if (!err)
 		return n == 1 ? job_cancel(jobs, force, timeout_us) :
 				group_cancel(jobs, n, force, timeout_us);

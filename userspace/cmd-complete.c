@@ -6,15 +6,18 @@
 #include "complete.h"
 #include "group.h"
 #include "start.h"
+#include "view.h"
 
 static int run(const struct command *cmd, int argc, char **argv)
 {
 	struct complete_options o = { .switch_timeout_us = SWITCH_TIMEOUT_US };
 	const struct arg args[] = { COMPLETE_ARGS(&o), { 0 } };
 	autofree struct job *jobs = NULL;
-	size_t n;
+	size_t i, n;
 	int err = args_jobs(cmd, argc, argv, args, &jobs, &n);
 
+	for (i = 0; !err && i < n; i++)
+		err = view_check_unused(&jobs[i]);
 	if (err)
 		return err;
 	if (job_is_backup(jobs))

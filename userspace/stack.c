@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "kmsg.h"
 #include "stack.h"
+#include "view.h"
 
 #define GONE_TIMEOUT_US 10000000
 
@@ -225,8 +226,10 @@ static int leave(const struct job *job, const struct table *new, uint64_t *us)
 	struct swap s = { .dev = &job->user, .old = &live, .new = new };
 	const struct swap_how how = { .freeze = false };
 	uint64_t took = 0;
-	int err = 0;
+	int err = view_remove_all(job);
 
+	if (err)
+		return err;
 	if (job->user.devno) {
 		if (dm_get_table(job->user.devno, false, &live))
 			return fail(EX_ATTENTION,

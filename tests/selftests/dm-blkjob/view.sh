@@ -257,9 +257,9 @@ unmarked() {
 	filled v 1 904
 	fill j 3
 	filled v 1 0 808
-	filled v 1 896
+	filled v 1 904
 	tell j resume
-	filled v 1 896
+	filled v 1 904
 }
 
 # Beyond 2^32 sectors.
