@@ -71,6 +71,9 @@ static void against_model(void)
 		}
 		lock->sector = unit_random() % (4 * BJ_BUSY_BITS * BLOCK);
 		lock->nr = 1 + unit_random() % (unit_random() % 8 ? 300 : 40000);
+		CHECK(bj_busy_free(&busy, lock->sector, lock->nr) ==
+		      model_free(lock->sector, lock->nr),
+		      "sector %llu, %llu", lock->sector, lock->nr);
 		if (bj_busy_trylock(&busy, lock->sector, lock->nr) !=
 		    model_free(lock->sector, lock->nr))
 			CHECK(false, "sector %llu, %llu", lock->sector, lock->nr);

@@ -283,6 +283,30 @@ static void prepared(void)
 	bj_regions_exit(&map);
 }
 
+/* With memory for a range a bit of it is one bit, whatever fails then. */
+static void reserved(void)
+{
+	start(100000, false);
+	shim_fail_every = 1;
+	CHECK_EQ(bj_regions_reserve(&map, 32767, 32768), -ENOMEM);
+	shim_fail_every = 0;
+	CHECK_EQ(bj_regions_reserve(&map, 32767, 32768), 0);
+	shim_fail_every = 1;
+	CHECK_EQ(bj_regions_reserve(&map, 0, 65535), 0);
+	CHECK_EQ(bj_regions_count(&map), 0);
+	bj_regions_set(&map, 32767, 32769);
+	bj_regions_set(&map, 5, 5);
+	CHECK_EQ(bj_regions_count(&map), 4);
+	CHECK_EQ(bj_regions_next(&map, 6), 32767);
+	CHECK_EQ(bj_regions_run(&map, 32767, 100), 3);
+	/* What is dirty as a whole needs none. */
+	bj_regions_set(&map, 65536, 99999);
+	CHECK_EQ(bj_regions_reserve(&map, 65536, 65540), 0);
+	CHECK_EQ(bj_regions_count(&map), 4 + 34464);
+	shim_fail_every = 0;
+	bj_regions_exit(&map);
+}
+
 static const struct unit_case cases[] = {
 	{ "regions: up to 65", small },
 	{ "regions: around one leaf", leaf },
@@ -294,6 +318,7 @@ static const struct unit_case cases[] = {
 	{ "regions: no memory for pages", no_pages },
 	{ "regions: a leaf degrades", leaf_degrades },
 	{ "regions: prepared", prepared },
+	{ "regions: reserved", reserved },
 };
 
 UNIT_MAIN(cases)

@@ -237,6 +237,8 @@ refused() {
 }
 
 arguments() {
+	local number
+
 	pair 8M
 	backup j ls lt sync none
 	refused EINVAL 'there are 0 words, not one' '0 8 blkjob-snapshot'
@@ -262,12 +264,13 @@ arguments() {
 	ctl suspend later
 	ctl resume later
 	view v later
+	number=$(<"/sys/class/block/${dev[later]##*/}/dev")
 	is "the table" "$(bj_dm table "${BJ_PREFIX}v")" \
-		"0 16384 blkjob-snapshot 253:${dev[later]##*-}"
+		"0 16384 blkjob-snapshot $number"
 	unwritten v 'Input/output error' 0 8
 	blkdiscard -z "${dev[v]}" 2>/dev/null && fail "it was written"
 	filled v 1
-	dm part "0 1000 blkjob-snapshot 253:${dev[later]##*-}"
+	dm part "0 1000 blkjob-snapshot $number"
 	filled part 1
 	tell later complete
 	bj_wait_state later concluded
