@@ -195,17 +195,18 @@ static int parse_group(const struct bj_option *option, const char *value,
 	return 0;
 }
 
-static int parse_identity(const struct bj_option *option, const char *value,
-			  void *result, char *error)
+/* One word, of which nothing more is known. */
+static int parse_text(const struct bj_option *option, const char *value,
+		      void *result, char *error)
 {
 	size_t i;
 
 	for (i = 0; isascii(value[i]) && isgraph(value[i]); i++)
 		;
-	if (!i || i > BLKJOB_MD_IDENTITY || value[i])
+	if (!i || i > option->max || value[i])
 		return refuse(error,
-			      "identity %.40s is not a word of at most %u characters",
-			      value, BLKJOB_MD_IDENTITY);
+			      "%s %.40s is not a word of at most %llu characters",
+			      option->key, value, option->max);
 	*(const char **)result = value;
 	return 0;
 }
@@ -243,7 +244,9 @@ static const struct bj_option options[] = {
 	  NULL, 0 },
 	{ "paused", M | B | T, false, AT(paused), parse_switch, NULL, 0 },
 	{ "group", M | B, false, AT(group), parse_group, NULL, 0 },
-	{ "identity", T, false, AT(identity), parse_identity, NULL, 0 },
+	{ "identity", T, false, AT(identity), parse_text, NULL,
+	  BLKJOB_MD_IDENTITY },
+	{ "note", B, false, AT(note), parse_text, NULL, BLKJOB_NOTE },
 };
 
 #undef M
@@ -280,7 +283,7 @@ int bj_option_parse(struct bj_options *opt, enum bj_kind kind, const char *key,
 
 static bool is_text(const struct bj_option *option)
 {
-	return option->parse == parse_group || option->parse == parse_identity;
+	return option->parse == parse_group || option->parse == parse_text;
 }
 
 /* Has it a value at all? Only a text may have none. */

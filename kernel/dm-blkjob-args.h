@@ -62,6 +62,7 @@ struct bj_options {
 	bool paused;
 	const char *group;	/* NULL = none */
 	const char *identity;	/* of the source, as kept in metadata; likewise */
+	const char *note;	/* of who made the job, for who ends it; likewise */
 };
 
 struct bj_args {

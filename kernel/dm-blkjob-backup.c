@@ -41,6 +41,7 @@ struct bj_backup {
 	struct bio_list waiting;	/* worker */
 	unsigned int nr_waiting;	/* worker; as of its last look at all */
 	u64 ticket;			/* worker; the last flush, 0 = none */
+	char note[BLKJOB_NOTE + 1];
 
 	/* Sending may sleep, and the worker must not. */
 	struct work_struct send;
@@ -479,6 +480,10 @@ static int backup_ctr(struct blkjob *job, char *error)
 		return -ENOMEM;
 	job->private = backup;
 	backup->job = job;
+	/* The words of the table line do not stay. */
+	if (job->opt.note)
+		strscpy(backup->note, job->opt.note, sizeof(backup->note));
+	job->opt.note = backup->note;
 	spin_lock_init(&backup->released_lock);
 	INIT_WORK(&backup->send, send_released);
 	bio_list_init(&backup->parked);

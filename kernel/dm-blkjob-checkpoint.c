@@ -8,14 +8,7 @@
 
 #include "dm-blkjob-track.h"
 
-#define BJ_LOOK		BIT(20)		/* regions looked at for one reply */
-
-static struct bj_md_bitmap *bitmap_of(struct bj_track *track, int place)
-{
-	return &track->md.super->bitmap[place];
-}
-
-static int find_name(struct bj_track *track, const char *name)
+int bj_checkpoint_find(struct bj_track *track, const char *name)
 {
 	int i;
 
@@ -196,7 +189,9 @@ static bool begin_step(struct bj_track *track)
 
 /*
  * What it has recorded belongs to the checkpoint before it from now on. So its
- * bitmap takes the older one's bits, and then the older one's name.
+ * bitmap takes the older one's bits, and then the older one's name. In the same
+ * write of the superblock a later checkpoint can take the name that is free
+ * then, whether or not there was one.
  */
 static void delete_prepare(struct bj_track *track)
 {
@@ -204,8 +199,9 @@ static void delete_prepare(struct bj_track *track)
 	unsigned long i, words = BLKJOB_MD_BLOCK_BITS / BITS_PER_LONG;
 	u32 block;
 
-	track->place = find_name(track, track->name);
-	track->older = find_before(track, bitmap_of(track, track->place)->order);
+	track->place = bj_checkpoint_find(track, track->name);
+	track->older = track->place < 0 ? -1 :
+		       find_before(track, bitmap_of(track, track->place)->order);
 	if (track->older < 0)
 		return;
 	map = &track->md.map[track->place];
@@ -221,21 +217,27 @@ static void delete_prepare(struct bj_track *track)
 	}
 }
 
-/* Names and places as they are to be. Returns the place that becomes free. */
+/* Names and places as they are to be. Returns the one that becomes free. */
 static int delete_name(struct bj_track *track)
 {
-	struct bj_md_bitmap *bitmap = bitmap_of(track, track->place), *older;
 	int freed = track->older < 0 ? track->place : track->older;
+	int renamed = bj_checkpoint_find(track, track->renamed);
+	struct bj_md_bitmap *bitmap, *older;
 	struct blkjob *job = track->job;
 
 	spin_lock_irq(&job->lock);
 	if (track->older >= 0) {
+		bitmap = bitmap_of(track, track->place);
 		older = bitmap_of(track, track->older);
 		strscpy(bitmap->name, older->name, sizeof(bitmap->name));
 		bitmap->time = older->time;
 		bitmap->flags |= older->flags;
 	}
-	*bitmap_of(track, freed) = (struct bj_md_bitmap) { 0 };
+	if (freed >= 0)
+		*bitmap_of(track, freed) = (struct bj_md_bitmap) { 0 };
+	if (renamed >= 0)
+		strscpy(bitmap_of(track, renamed)->name, track->name,
+			sizeof(track->name));
 	spin_unlock_irq(&job->lock);
 	return freed;
 }
@@ -273,11 +275,33 @@ static bool delete_step(struct bj_track *track)
 	case DELETE_NAME:
 		if (super_write(track))
 			return false;
-		delete_free(track);
+		if (track->place >= 0)
+			delete_free(track);
 		op_done(track);
 		return true;
 	}
 	track->phase++;
+	return true;
+}
+
+/*------------------------------ Mark -----------------------------*/
+
+/* As if these had been written to since. */
+static bool mark_step(struct bj_track *track)
+{
+	unsigned int i;
+
+	if (!track->phase) {
+		track->place = bj_checkpoint_find(track, track->name);
+		for (i = 0; i < track->nr_marked; i++)
+			bj_track_mark(track, track->place,
+				      track->marked[i].first,
+				      track->marked[i].last);
+		track->phase++;
+	}
+	if (bj_track_write_bits(track, track->place))
+		return false;
+	op_done(track);
 	return true;
 }
 
@@ -316,7 +340,10 @@ bool bj_checkpoint_step(struct bj_track *track)
 	case BJ_CHECKPOINT_BEGIN:
 		return begin_step(track);
 	case BJ_CHECKPOINT_DELETE:
+	case BJ_CHECKPOINT_RENAME:
 		return delete_step(track);
+	case BJ_CHECKPOINT_MARK:
+		return mark_step(track);
 	case BJ_CHECKPOINT_BREAK:
 		return break_step(track);
 	default:
@@ -352,25 +379,38 @@ void bj_checkpoint_load(struct bj_track *track)
 
 /*---------------------------- Messages ---------------------------*/
 
-static int refuse(struct blkjob *job, int r, const char *name, const char *why)
+/* job->lock held. NULL, or why it cannot have that name. */
+static const char *__may_be(struct bj_track *track, int place, const char *to)
 {
-	DMERR("%s: checkpoint %.64s %s", bj_name(job), name, why);
-	return r;
+	int old = bj_checkpoint_find(track, to);
+
+	if (bitmap_of(track, place)->flags & BLKJOB_MD_STARTING)
+		return "cannot be renamed: it is only being begun";
+	if (!bj_md_name_ok(to))
+		return "cannot be renamed: that is no name";
+	if (old >= 0 && bitmap_of(track, old)->order >=
+			bitmap_of(track, place)->order)
+		return "cannot take the place of one that is not older";
+	return NULL;
 }
 
 /* job->lock held. NULL, or why not. */
 static const char *__may_do(struct bj_track *track, const char *name,
-			    enum bj_checkpoint_op op)
+			    enum bj_checkpoint_op op, const char *to)
 {
-	int place = find_name(track, name);
+	int place = bj_checkpoint_find(track, name);
 
 	if (track->job->state != BLKJOB_RUNNING &&
 	    track->job->state != BLKJOB_PAUSED)
 		return "cannot be changed: nothing is tracked in this state";
 	if (track->op != BJ_CHECKPOINT_NONE)
 		return "has to wait: another one is being begun or deleted";
-	if (op == BJ_CHECKPOINT_DELETE)
-		return place < 0 ? "is not there" : NULL;
+	if (op != BJ_CHECKPOINT_BEGIN && place < 0)
+		return "is not there";
+	if (op == BJ_CHECKPOINT_RENAME)
+		return __may_be(track, place, to);
+	if (op != BJ_CHECKPOINT_BEGIN)
+		return NULL;
 	if (!bj_md_name_ok(name))
 		return "is no name of at most 63 letters, digits, and _.:+- behind the first";
 	if (place >= 0)
@@ -380,152 +420,76 @@ static const char *__may_do(struct bj_track *track, const char *name,
 	return NULL;
 }
 
+/* @to: the new name, or NULL. @marked: NULL, or @nr ranges. */
 static int do_message(struct blkjob *job, const char *name,
-		      enum bj_checkpoint_op op)
+		      enum bj_checkpoint_op op, const char *to,
+		      const struct bj_marked *marked, unsigned int nr)
 {
 	struct bj_track *track = job->private;
 	const char *why;
 
 	spin_lock_irq(&job->lock);
-	why = __may_do(track, name, op);
+	why = __may_do(track, name, op, to);
 	if (!why) {
-		strscpy(track->name, name, sizeof(track->name));
+		strscpy(track->name, to ? to : name, sizeof(track->name));
+		strscpy(track->renamed, to ? name : "", sizeof(track->renamed));
+		if (nr)
+			memcpy(track->marked, marked, nr * sizeof(*marked));
+		track->nr_marked = nr;
 		track->phase = 0;
 		track->super_slot = 0;
 		track->op = op;
 	}
 	spin_unlock_irq(&job->lock);
 	if (why)
-		return refuse(job, -EPERM, name, why);
+		return bj_checkpoint_refuse(job, -EPERM, name, why);
 	bj_kick(job);
 	return 0;
 }
 
-static const char *state_word(const struct bj_md_bitmap *bitmap)
+/* @words: starts and lengths. */
+static int mark_message(struct blkjob *job, const char *name,
+			unsigned int nr_words, char **words)
 {
-	if (bitmap->flags & BLKJOB_MD_INCONSISTENT)
-		return "inconsistent";
-	return bitmap->flags & BLKJOB_MD_STARTING ? "starting" : "active";
-}
-
-/* "<name> <us since 1970> <state>", the oldest first. */
-static int reply_list(struct blkjob *job, char *result, unsigned int maxlen)
-{
-	struct bj_track *track = job->private;
-	unsigned int sz = 0, i;
-	u64 last = 0;
-
-	*result = '\0';
-	spin_lock_irq(&job->lock);
-	for (;;) {
-		struct bj_md_bitmap *next = NULL;
-
-		for (i = 0; i < BLKJOB_MD_BITMAPS; i++) {
-			struct bj_md_bitmap *b = bitmap_of(track, i);
-
-			if (b->generation && b->order > last &&
-			    (!next || b->order < next->order))
-				next = b;
-		}
-		if (!next)
-			break;
-		last = next->order;
-		DMEMIT("%s %llu %s\n", next->name, next->time,
-		       state_word(next));
-	}
-	if (track->op == BJ_CHECKPOINT_BEGIN &&
-	    find_name(track, track->name) < 0)
-		DMEMIT("%s 0 starting\n", track->name);
-	spin_unlock_irq(&job->lock);
-	return 1;
-}
-
-/*
- * The first region from @from on that has changed since that order, or if
- * @changed is false, has not; @end if there is none before.
- */
-static u64 next_region(struct bj_track *track, u64 order, u64 from, u64 end,
-		       bool changed)
-{
-	u64 next = changed ? end : from, before;
+	struct bj_marked marked[BJ_MARKS];
 	unsigned int i;
+	u64 start, len;
 
-	do {
-		before = next;
-		for (i = 0; i < BLKJOB_MD_BITMAPS; i++) {
-			const struct bj_md_bitmap *bitmap = bitmap_of(track, i);
-			const unsigned long *bits = track->md.map[i].bits;
-
-			if (!bitmap->generation || bitmap->order < order)
-				continue;
-			if (bitmap->flags & BLKJOB_MD_INCONSISTENT)
-				return changed ? from : end;
-			next = changed ? find_next_bit(bits, next, from) :
-					 find_next_zero_bit(bits, end, next);
-		}
-	} while (!changed && next != before);
-	return next;
-}
-
-/* job->lock held, for the bitmaps to stay; so not for too long. */
-static void __list_changed(struct bj_track *track, u64 order, u64 region,
-			   char *result, unsigned int maxlen)
-{
-	struct blkjob *job = track->job;
-	u64 end = min(job->map.nr, region + BJ_LOOK), first, last;
-	unsigned int sz = 0;
-
-	/* Room for a line and for "next" must be left. */
-	while (sz + 80 <= maxlen) {
-		region = next_region(track, order, region, end, true);
-		if (region >= end)
-			break;
-		first = region << job->region_shift;
-		region = next_region(track, order, region, end, false);
-		last = min(region << job->region_shift, job->nr_sectors);
-		DMEMIT("%llu %llu\n", first, last - first);
+	if (nr_words % 2 || nr_words > 2 * BJ_MARKS)
+		return bj_checkpoint_refuse(job, -EINVAL, name,
+			      "takes pairs of start and length, 16 at most");
+	for (i = 0; i < nr_words; i += 2) {
+		if (bj_number_parse(words[i], &start) ||
+		    bj_number_parse(words[i + 1], &len) || !len ||
+		    start >= job->nr_sectors || len > job->nr_sectors - start)
+			return bj_checkpoint_refuse(job, -EINVAL, name,
+				      "takes ranges that lie in the device");
+		marked[i / 2].first = bj_first_region(job, start);
+		marked[i / 2].last = bj_last_region(job, start, len);
 	}
-	if (region < job->map.nr)
-		DMEMIT("next %llu\n", region << job->region_shift);
-}
-
-static int reply_changed(struct blkjob *job, const char *name,
-			 const char *start_word, char *result,
-			 unsigned int maxlen)
-{
-	struct bj_track *track = job->private;
-	u64 start = 0;
-	int place;
-
-	if (start_word && (bj_number_parse(start_word, &start) ||
-			   start >= job->nr_sectors))
-		return refuse(job, -EINVAL, name,
-			      "takes one sector of the device");
-	*result = '\0';
-	spin_lock_irq(&job->lock);
-	place = find_name(track, name);
-	if (place >= 0 &&
-	    bitmap_of(track, place)->flags & BLKJOB_MD_STARTING)
-		place = -1;
-	if (place >= 0)
-		__list_changed(track, bitmap_of(track, place)->order,
-			       bj_first_region(job, start), result, maxlen);
-	spin_unlock_irq(&job->lock);
-	return place < 0 ? refuse(job, -EINVAL, name,
-				  "is not there, or not yet") : 1;
+	return do_message(job, name, BJ_CHECKPOINT_MARK, NULL, marked,
+			  nr_words / 2);
 }
 
 int bj_checkpoint_message(struct blkjob *job, unsigned int argc, char **argv,
 			  char *result, unsigned int maxlen)
 {
 	if (!strcmp(argv[0], "checkpoint") && argc == 2)
-		return do_message(job, argv[1], BJ_CHECKPOINT_BEGIN);
+		return do_message(job, argv[1], BJ_CHECKPOINT_BEGIN, NULL,
+				  NULL, 0);
 	if (!strcmp(argv[0], "checkpoint-delete") && argc == 2)
-		return do_message(job, argv[1], BJ_CHECKPOINT_DELETE);
+		return do_message(job, argv[1], BJ_CHECKPOINT_DELETE, NULL,
+				  NULL, 0);
+	if (!strcmp(argv[0], "checkpoint-rename") && argc == 3)
+		return do_message(job, argv[1], BJ_CHECKPOINT_RENAME, argv[2],
+				  NULL, 0);
+	if (!strcmp(argv[0], "checkpoint-mark") && argc > 3)
+		return mark_message(job, argv[1], argc - 2, argv + 2);
 	if (!strcmp(argv[0], "checkpoints") && argc == 1)
-		return reply_list(job, result, maxlen);
+		return bj_checkpoint_list(job, result, maxlen);
 	if (!strcmp(argv[0], "changed") && (argc == 2 || argc == 3))
-		return reply_changed(job, argv[1], argc == 3 ? argv[2] : NULL,
-				     result, maxlen);
+		return bj_checkpoint_changed(job, argv[1],
+					     argc == 3 ? argv[2] : NULL,
+					     result, maxlen);
 	return -ENOIOCTLCMD;
 }

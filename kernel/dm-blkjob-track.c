@@ -252,12 +252,9 @@ static void give_back(struct bj_track *track, struct bio *bio)
 	bio_endio(bio);
 }
 
-/* Set the bits of a write in the active bitmap. */
-static void mark(struct bj_track *track, const struct bj_io *io)
+void bj_track_mark(struct bj_track *track, int place, u64 first, u64 last)
 {
-	struct bj_md_map *map = &track->md.map[track->active];
-	u64 first = bj_first_region(track->job, io->sector);
-	u64 last = bj_last_region(track->job, io->sector, io->nr_sectors);
+	struct bj_md_map *map = &track->md.map[place];
 	u32 block = div_u64(first, BLKJOB_MD_BLOCK_BITS);
 	u64 end;
 
@@ -268,6 +265,14 @@ static void mark(struct bj_track *track, const struct bj_io *io)
 		bitmap_set(map->bits, first, end - first);
 		__set_bit(block, map->stale);
 	}
+}
+
+/* Set the bits of a write in the active bitmap. */
+static void mark(struct bj_track *track, const struct bj_io *io)
+{
+	bj_track_mark(track, track->active,
+		      bj_first_region(track->job, io->sector),
+		      bj_last_region(track->job, io->sector, io->nr_sectors));
 }
 
 /* Look at all that wait. */
@@ -478,13 +483,15 @@ static void track_status(struct blkjob *job, char *result, unsigned int maxlen)
 {
 	struct bj_track *track = job->private;
 	unsigned int i, nr = 0, sz = 0;
+	bool busy;
 
 	spin_lock_irq(&job->lock);
 	for (i = 0; i < BLKJOB_MD_BITMAPS; i++)
 		nr += !!track->md.super->bitmap[i].generation;
+	busy = track->op != BJ_CHECKPOINT_NONE;
 	spin_unlock_irq(&job->lock);
-	DMEMIT(" checkpoints=%u metadata_writes=%llu", nr,
-	       READ_ONCE(track->md.writes));
+	DMEMIT(" checkpoints=%u metadata_writes=%llu checkpoint_busy=%d", nr,
+	       READ_ONCE(track->md.writes), busy);
 }
 
 static int track_ctr(struct blkjob *job, char *error)
@@ -549,6 +556,8 @@ const struct blkjob_type bj_track_type = {
 	.message = bj_checkpoint_message,
 	.help = "checkpoint <name>              begin one\n"
 		"checkpoint-delete <name>\n"
+		"checkpoint-rename <name> <new> <new> goes, if it is there\n"
+		"checkpoint-mark <name> <start> <length> ...\n"
 		"checkpoints                    all, the oldest first\n"
 		"changed <name> [<start>]       ranges since, in sectors\n",
 	.status = track_status,

@@ -19,10 +19,14 @@ struct bj_flying {
 /* bj_track.mode: an epoch, and this: a bitmap has to be kept. */
 #define BJ_TRACKING	1U
 
+#define BJ_MARKS	16	/* ranges in one message */
+
 enum bj_checkpoint_op {
 	BJ_CHECKPOINT_NONE,
 	BJ_CHECKPOINT_BEGIN,
 	BJ_CHECKPOINT_DELETE,
+	BJ_CHECKPOINT_RENAME,	/* and delete the one that has that name */
+	BJ_CHECKPOINT_MARK,
 	BJ_CHECKPOINT_BREAK,	/* all of them are worth nothing any more */
 };
 
@@ -62,6 +66,11 @@ struct bj_track {
 	/* What is being done to a checkpoint. op is set under job->lock. */
 	enum bj_checkpoint_op op;
 	char name[BLKJOB_MD_NAME + 1];
+	char renamed[BLKJOB_MD_NAME + 1]; /* it takes that name; "" = none */
+	struct bj_marked {
+		u64 first, last;	/* regions */
+	} marked[BJ_MARKS];
+	unsigned int nr_marked;
 	unsigned int phase;		/* worker; all that follows */
 	int place;			/* its bitmap, */
 	int older;			/* and the one before it, -1 = none */
@@ -71,6 +80,8 @@ struct bj_track {
 };
 
 /* dm-blkjob-track.c: worker */
+/* Set bits, which are to be written. */
+void bj_track_mark(struct bj_track *track, int place, u64 first, u64 last);
 /* Write blocks of this bitmap that lack bits. False: there are none. */
 bool bj_track_write_bits(struct bj_track *track, int place);
 /* From now on writes have to be in this bitmap. */
@@ -85,7 +96,22 @@ bool bj_track_drained(struct bj_track *track);
 bool bj_checkpoint_step(struct bj_track *track);
 /* In ctr: go on where the last job was. */
 void bj_checkpoint_load(struct bj_track *track);
+/* Its place, or -1. */
+int bj_checkpoint_find(struct bj_track *track, const char *name);
 int bj_checkpoint_message(struct blkjob *job, unsigned int argc, char **argv,
 			  char *result, unsigned int maxlen);
+
+static inline struct bj_md_bitmap *bitmap_of(struct bj_track *track, int place)
+{
+	return &track->md.super->bitmap[place];
+}
+
+/* dm-blkjob-changed.c: replies to messages */
+int bj_checkpoint_refuse(struct blkjob *job, int r, const char *name,
+			 const char *why);
+int bj_checkpoint_list(struct blkjob *job, char *result, unsigned int maxlen);
+int bj_checkpoint_changed(struct blkjob *job, const char *name,
+			  const char *start_word, char *result,
+			  unsigned int maxlen);
 
 #endif

@@ -323,6 +323,9 @@ static void kinds(void)
 	refused("track a 0 b 0 2 sync full", "a track job has no option sync");
 	refused("mirror a 0 b 0 2 identity x",
 		"a mirror job has no option identity");
+	CHECK_EQ(parse("backup a 0 b 0 2 note on-success/a/-"), 0);
+	CHECK(!strcmp(args.opt.note, "on-success/a/-"), "-");
+	refused("track a 0 b 0 2 note x", "a track job has no option note");
 	refused("track a 0 b 0 2 identity \x80",
 		"identity \x80 is not a word of at most 119 characters");
 }
@@ -334,6 +337,7 @@ static void shown(void)
 		"mirror a 0 b 0 22 sync none copy_mode auto granularity 512 buf_size 1 speed 3 latency_bound 150 on_source_error stop on_target_error enospc unmap off target_is_zero on paused on",
 		"mirror a 0 b 0 24 sync full copy_mode background granularity 4096 buf_size 100 speed 0 latency_bound 0 on_source_error report on_target_error ignore unmap on target_is_zero off paused off group g",
 		"backup a 0 b 0 26 sync none granularity 65536 buf_size 16777216 speed 0 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-guest-write cbw_timeout 7 cbw_stored on unmap on target_is_zero off paused on",
+		"backup a 0 b 0 28 sync full granularity 65536 buf_size 16777216 speed 0 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-snapshot cbw_timeout 0 cbw_stored off unmap on target_is_zero off paused off note x/y",
 		"track a 0 b 0 6 granularity 4096 paused on identity x-1",
 	};
 	char text[1024], small[20];
