@@ -8,6 +8,7 @@
 #include "device.h"
 #include "lock.h"
 #include "progress.h"
+#include "since.h"
 #include "size.h"
 #include "stack.h"
 
@@ -44,18 +45,24 @@ static int wait_concluded(struct job *job, uint64_t deadline_us, bool quiet)
 	       err ? job_detached(job, false) : 0;
 }
 
-/* Whatever became of it, the consumer goes on without the layer. */
-static int take_out(struct job *job)
+/*
+ * Whatever became of it, the consumer goes on without the layer. @all: the whole
+ * group has completed.
+ */
+static int take_out(struct job *job, bool all)
 {
 	autofree char *dev = job_device(job), *path = device_path(job->target);
 	autolock struct lock lock = NO_LOCK;
 	char copied[32];
 	int err = lock_device(&lock, job->user.devno ? job->user.devno :
 						       job->dev.devno);
+	int moved = 0;
 
 	/* Another command may have been faster. */
 	if (!err && job_update(job))
 		return wait_failed(job, -ENXIO);
+	if (!err)
+		moved = since_end(job, all);
 	if (!err)
 		err = stack_restore(job);
 	if (err)
@@ -70,13 +77,14 @@ static int take_out(struct job *job)
 	say("%s is an image of %s: %s saved, no write was held longer than %.1f ms",
 	    path, dev, size_format(copied, sizeof(copied), job->st.offset),
 	    job->st.pause_us == UNKNOWN ? 0 : job->st.pause_us / 1e3);
-	return 0;
+	return moved ? fail(EX_ATTENTION, "%s", since_stays) : 0;
 }
 
 int backup_end(struct job *jobs, size_t n, bool end,
 	       const struct complete_options *opt)
 {
 	uint64_t deadline_us = complete_deadline(opt->timeout_us);
+	bool all = true;
 	int err = 0, one;
 	size_t i;
 
@@ -86,8 +94,10 @@ int backup_end(struct job *jobs, size_t n, bool end,
 		err = wait_concluded(&jobs[i], deadline_us, opt->quiet);
 	if (err)
 		return err;
+	for (i = 0; i < n; i++)
+		all &= !strcmp(jobs[i].st.result, "completed");
 	for (i = 0; i < n; i++) {
-		one = take_out(&jobs[i]);
+		one = take_out(&jobs[i], all);
 		if (!err || one == EX_ATTENTION)
 			err = one;
 	}

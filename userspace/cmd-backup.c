@@ -3,6 +3,7 @@
 
 #include "backup.h"
 #include "blkjob.h"
+#include "since.h"
 #include "start.h"
 #include "view.h"
 
@@ -16,14 +17,14 @@ static int check(const struct command *cmd, const struct start_options *o)
 		err = usage_error(cmd, "--group does not go together with --bitmap");
 	if (!err && start_sync_is(o, "none") && o->words[WORD_TARGET_IS_ZERO])
 		err = usage_error(cmd, "--target-is-zero needs --sync full");
-	return err;
+	return err ? err : since_usage(cmd, o);
 }
 
 /* Only what is overwritten is saved, and that until somebody says "complete". */
 static int check_view(const struct command *cmd, struct start_options *o,
 		      bool wait)
 {
-	if (o->group || o->bitmap || wait || o->words[WORD_TARGET_IS_ZERO] ||
+	if (o->group || o->bitmap || o->since || o->checkpoint || wait || o->words[WORD_TARGET_IS_ZERO] ||
 	    !start_sync_is(o, o->words[WORD_SYNC] ? "none" : "full"))
 		return usage_error(cmd, "--snapshot goes with --sync none alone, and not with --group, --bitmap, --target-is-zero or --wait");
 	o->words[WORD_SYNC] = "none";
@@ -68,6 +69,10 @@ static int run(const struct command *cmd, int argc, char **argv)
 		ARG("group", TEXT, &o.group),
 		ARG("snapshot", TEXT, &view),
 		ARG("discard", FLAG, &discard),
+		ARG("since", TEXT, &o.since),
+		ARG("checkpoint", TEXT, &o.checkpoint),
+		{ "bitmap-mode", ARG_WORD, &o.bitmap_mode,
+		  "on-success|never|always", 0 },
 		ARG("wait", FLAG, &wait),
 		ARG_TIMEOUT(&end.timeout_us), { 0 }
 	};
@@ -90,6 +95,9 @@ static int run(const struct command *cmd, int argc, char **argv)
 		err = usage_error(cmd, "--timeout needs --wait");
 	if (err)
 		return err;
+	/* What is not stored would be lost for the next one. */
+	if (o.bitmap_mode && !strcmp(o.bitmap_mode, "always"))
+		o.words[WORD_CBW_STORED] = "on";
 	while (n < ARRAY_SIZE(words) && words[n])
 		n++;
 	if (o.group) {
@@ -123,6 +131,11 @@ const struct command cmd_backup = {
 	"                       'complete', top = what a thin volume or a snapshot holds\n"
 	"                       itself, bitmap = see next (full)\n"
 	BITMAP_HELP
+	"  --since CHECKPOINT   copy what has changed since to the image of then; SOURCE is\n"
+	"                       tracked, see: blkjob help track\n"
+	"  --checkpoint NAME    begin this one at the instant of the image\n"
+	"  --bitmap-mode MODE   CHECKPOINT moves to this instant on-success, never, or always:\n"
+	"                       then what was not copied counts as changed (on-success)\n"
 	TARGET_HELP
 	"  --no-freeze          do not freeze the file system: the image is as after a\n"
 	"                       power cut\n"

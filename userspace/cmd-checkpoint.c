@@ -6,6 +6,7 @@
 #include "args.h"
 #include "cleanup.h"
 #include "output.h"
+#include "since.h"
 #include "track.h"
 
 static void print_json(const struct live_checkpoint *list, size_t n)
@@ -71,11 +72,15 @@ static int run(const struct command *cmd, int argc, char **argv)
 	if (!err && (json ? words[1] || delete : delete && !words[1]))
 		err = usage_error(cmd, "--json is for the list, and --delete needs a NAME");
 	if (!err)
-		err = job_find(words[0], &job);
+		err = track_find(words[0], &job);
 	if (err)
 		return err;
 	if (!words[1])
 		return list_all(&job, json);
+	if (delete)
+		err = since_check_idle(&job, words[1]);
+	if (err)
+		return err;
 	err = delete ? track_delete(&job, words[1]) :
 		       track_begin(&job, words[1]);
 	if (!err)

@@ -11,7 +11,9 @@
 #include "cleanup.h"
 #include "map.h"
 #include "output.h"
+#include "since.h"
 #include "size.h"
+#include "track.h"
 
 #define COLUMNS 64	/* where nobody knows better */
 #define ROWS 8
@@ -62,11 +64,12 @@ static uint64_t dirty_in(const struct ranges *dirty, size_t *i, uint64_t start,
 	return sum;
 }
 
-static void draw(const struct job *job, const struct ranges *dirty)
+static void draw(const struct job *job, const struct ranges *dirty, bool since)
 {
 	uint64_t len = job->length * 512, cell, at, end;
 	const char *const *shade_of = shades();
 	unsigned int width = columns(), column = 0;
+	const char *what = since ? "changed" : "dirty";
 	char size[16];
 	size_t i = 0;
 
@@ -81,49 +84,75 @@ static void draw(const struct job *job, const struct ranges *dirty)
 			column = 0;
 		}
 	}
-	printf("%s each: %s copied  %s dirty  %s half dirty  %s all dirty\n",
-	       size_format(size, sizeof(size), cell), shade_of[0], shade_of[1],
-	       shade_of[2], shade_of[3]);
+	printf("%s each: %s %s  %s %s  %s half %s  %s all %s\n",
+	       size_format(size, sizeof(size), cell), shade_of[0],
+	       since ? "as it was" : "copied", shade_of[1], what, shade_of[2], what,
+	       shade_of[3], what);
 }
 
-static void print_json(const struct job *job, const struct ranges *dirty)
+static void print_json(const struct job *job, const struct ranges *dirty,
+		       const char *since)
 {
 	struct json j = { .f = stdout };
 
 	json_begin(&j, NULL, '{');
 	json_string(&j, "id", job->id);
 	json_number(&j, "length", job->length * 512);
-	json_ranges(&j, "dirty", dirty);
+	if (since)
+		json_string(&j, "since", since);
+	json_ranges(&j, since ? "changed" : "dirty", dirty);
 	json_end(&j, '}');
 	putchar('\n');
+}
+
+static int show_changed(const struct job *job, const char *since, bool json)
+{
+	autoranges struct ranges changed = { 0 };
+	int err = since_changed(job, since, &changed);
+
+	if (err)
+		return err;
+	if (json)
+		print_json(job, &changed, since);
+	else
+		draw(job, &changed, true);
+	return EX_DONE;
 }
 
 static int run(const struct command *cmd, int argc, char **argv)
 {
 	autoranges struct ranges dirty = { 0 };
 	bool json = false;
-	const struct arg args[] = { ARG_JSON(&json), { 0 } };
+	const char *ref, *since = NULL;
+	const struct arg args[] = {
+		ARG("since", TEXT, &since), ARG_JSON(&json), { 0 }
+	};
 	struct job job;
-	int err = args_job(cmd, argc, argv, args, &job);
+	int err = args_parse(cmd, argc, argv, args, 1, 1, "needs one JOB", &ref);
 
+	if (!err)
+		err = since ? track_find(ref, &job) : job_find(ref, &job);
 	if (err)
 		return err;
+	if (since)
+		return show_changed(&job, since, json);
 	err = map_read(&job, &dirty);
 	if (err)
 		return fail(EX_ATTENTION, "cannot read the map of job %s: %s; see: blkjob status %s",
 			    job.id, strerror(-err), job.id);
 	if (json)
-		print_json(&job, &dirty);
+		print_json(&job, &dirty, NULL);
 	else
-		draw(&job, &dirty);
+		draw(&job, &dirty, false);
 	return EX_DONE;
 }
 
 const struct command cmd_map = {
 	.name = "map",
-	.args = "JOB [--json]",
-	.summary = "Show which parts are still to be copied",
+	.args = "JOB [--since CHECKPOINT] [--json]",
+	.summary = "Show which parts are still to be copied, or have changed",
 	.options =
+	"  --since CHECKPOINT   of a tracked device: what has changed since\n"
 	"  --json               the ranges, in bytes\n",
 	.run = run,
 };

@@ -199,11 +199,13 @@ static int run_track(const struct command *cmd, int argc, char **argv)
 
 static int run_untrack(const struct command *cmd, int argc, char **argv)
 {
+	const char *source;
 	struct job job;
-	int err = args_job(cmd, argc, argv, NULL, &job);
+	int err = args_parse(cmd, argc, argv, NULL, 1, 1, "needs one SOURCE",
+			     &source);
 
 	if (!err)
-		err = track_check(&job);
+		err = track_find(source, &job);
 	return err ? err : job_cancel(&job, true, SWITCH_TIMEOUT_US);
 }
 

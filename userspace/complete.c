@@ -13,6 +13,7 @@
 #include "lvm.h"
 #include "progress.h"
 #include "replaces.h"
+#include "since.h"
 #include "stack.h"
 
 uint64_t complete_deadline(uint64_t timeout_us)
@@ -315,6 +316,9 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 		return fail(EX_REFUSED,
 			    "job %s has completed: %s is on %s. 'blkjob complete %s' removes the layer",
 			    job->id, dev, target, job->id);
+	err = since_end(job, !strcmp(job->st.result, "completed"));
+	if (err)
+		warning("%s", since_stays);
 	err = stack_restore(job);
 	if (err)
 		return err;
@@ -347,8 +351,15 @@ int job_undo(struct job *job)
 int job_cancel(struct job *job, bool force, uint64_t timeout_us)
 {
 	autolock struct lock lock = NO_LOCK;
+	autofree char *dev = NULL;
 	int err;
 
+	if (job->below) {
+		dev = job_device(job);
+		return fail(EX_REFUSED,
+			    "another job stands on job %s; end that one first: blkjob cancel %s",
+			    job->id, dev);
+	}
 	/* An exact copy is the group's business, and its kernel verb. */
 	if (*job->st.group && !force &&
 	    job_in(job, STATE(READY) | STATE(WAITING) | STATE(PENDING))) {

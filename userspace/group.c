@@ -10,6 +10,7 @@
 #include "blkjob.h"
 #include "cleanup.h"
 #include "group.h"
+#include "since.h"
 #include "lock.h"
 #include "lvm.h"
 #include "stack.h"
@@ -269,8 +270,11 @@ static int restore_all(const struct job *jobs, size_t n, bool force)
 	size_t i;
 	int err = 0, one;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i++)
 		exact &= !strcmp(jobs[i].st.result, "completed");
+	for (i = 0; i < n; i++) {
+		if (since_end(&jobs[i], exact))
+			warning("%s", since_stays);
 		one = force ? 0 : job_error(&jobs[i]);
 		if (stack_restore(&jobs[i]))
 			one = EX_ATTENTION;

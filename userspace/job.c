@@ -82,14 +82,31 @@ static int parse_table(struct job *job, const struct table *t)
 	return 0;
 }
 
-/* The device that stands on a stack of ours, if there is one. */
-static void find_user(struct job *job)
+/* What stands on it, and rather the user's than a device of ours. */
+static dev_t find_holder(dev_t devno, struct dm_dev *holder)
 {
 	autofree dev_t *holders = NULL;
+	size_t n = device_related(devno, "holders", &holders), i;
 
-	if (device_related(job->dev.devno, "holders", &holders) == 0 ||
-	    dm_find(holders[0], &job->user))
-		job->user = (struct dm_dev) { 0 };
+	for (i = 0; i < n; i++)
+		if (!dm_find(holders[i], holder) && !job_is_private(holder))
+			return holder->devno;
+	if (!n || dm_find(holders[0], holder))
+		*holder = (struct dm_dev) { 0 };
+	return holder->devno;
+}
+
+/*
+ * The device that stands on a stack of ours, if there is one; a backup is on top
+ * of what tracks.
+ */
+static void find_user(struct job *job)
+{
+	dev_t at = job->dev.devno;
+
+	while ((at = find_holder(at, &job->user)) && job_is_private(&job->user))
+		job->below = true;
+	job->below &= at != 0;
 }
 
 int job_update(struct job *job)
@@ -159,6 +176,18 @@ static bool has_option(const struct job *job, const char *option)
 	       strstr(t.seg[0].params, option);
 }
 
+char *job_option(const struct job *job, const char *key)
+{
+	autofree char *word = xasprintf(" %s ", key);
+	autotable struct table t = { 0 };
+	const char *at = NULL;
+
+	if (!dm_get_table(job->dev.devno, false, &t) && t.n == 1)
+		at = strstr(t.seg[0].params, word);
+	return at ? xasprintf("%.*s", (int)strcspn(at + strlen(word), " "),
+			      at + strlen(word)) : NULL;
+}
+
 bool job_is_backup(const struct job *job)
 {
 	return !strcmp(job->st.type, "backup");
@@ -187,7 +216,7 @@ bool job_unprepared(const struct job *job)
 	       (!events || !*events);
 }
 
-static bool job_matches(const struct job *job, const char *ref, dev_t devno)
+bool job_matches(const struct job *job, const char *ref, dev_t devno)
 {
 	if (!strcmp(job->id, ref) || !strcmp(job->dev.name, ref))
 		return true;
@@ -206,13 +235,16 @@ int job_find_all(const char *ref, struct job **jobs, size_t *n)
 		return err;
 	if (device_resolve(ref, &devno))
 		devno = 0;
+	/* Of a device with two layers, the upper one is meant. */
 	for (i = 0; i < all; i++) {
-		if (job_matches(&(*jobs)[i], ref, devno)) {
+		if (job_matches(&(*jobs)[i], ref, devno) &&
+		    (!*n || (*jobs)[0].below)) {
 			(*jobs)[0] = (*jobs)[i];
 			*n = 1;
-			return 0;
 		}
 	}
+	if (*n)
+		return 0;
 	for (i = 0; i < all; i++)
 		if (!strcmp((*jobs)[i].st.group, ref))
 			(*jobs)[(*n)++] = (*jobs)[i];

@@ -16,6 +16,8 @@ struct job {
 	bool by_hand;		/* no stack of ours: dev and user are the same */
 	struct dm_dev dev;	/* the device with the blkjob table */
 	struct dm_dev user;	/* what the consumer has open; devno 0 = gone */
+	/* Another layer of ours stands on this one, and the user device on that. */
+	bool below;
 	dev_t replaces;		/* parent that is to name the target; 0 = none */
 	dev_t source, target;
 	uint64_t source_offset, target_offset, length;	/* sectors */
@@ -27,6 +29,10 @@ int job_find(const char *ref, struct job *job);
 /* The one job, or all of the group; the caller frees. */
 int job_find_all(const char *ref, struct job **jobs, size_t *n);
 int job_list(struct job **jobs, size_t *n);
+/* Is it meant? @devno: of the device of that name, or 0. */
+bool job_matches(const struct job *job, const char *ref, dev_t devno);
+/* The word of an option in the table of a job, to be freed; NULL = not given. */
+char *job_option(const struct job *job, const char *key);
 /* 0, -ENXIO if the job is gone, or another negative errno. */
 int job_update(struct job *job);
 bool job_in(const struct job *job, unsigned int states);

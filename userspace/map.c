@@ -25,20 +25,25 @@ static uint64_t read_reply(char *reply, struct ranges *dirty)
 	return UNKNOWN;
 }
 
-int map_read(const struct job *job, struct ranges *dirty)
+int map_ask(const struct job *job, const char *message, struct ranges *ranges)
 {
 	uint64_t at = 0;
 	int err;
 
 	while (at != UNKNOWN) {
-		autofree char *text = xasprintf("map %llu",
+		autofree char *text = xasprintf("%s %llu", message,
 						(unsigned long long)at);
 		autofree char *reply = NULL;
 
 		err = dm_message_reply(job->dev.devno, text, &reply);
 		if (err)
 			return err;
-		at = reply ? read_reply(reply, dirty) : UNKNOWN;
+		at = reply ? read_reply(reply, ranges) : UNKNOWN;
 	}
 	return 0;
+}
+
+int map_read(const struct job *job, struct ranges *dirty)
+{
+	return map_ask(job, "map", dirty);
 }

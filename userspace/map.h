@@ -10,5 +10,7 @@
  * -ENXIO if the job is gone, or another negative errno.
  */
 int map_read(const struct job *job, struct ranges *dirty);
+/* The same of another message that has ranges as its reply, a page at a time. */
+int map_ask(const struct job *job, const char *message, struct ranges *ranges);
 
 #endif

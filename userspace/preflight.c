@@ -100,14 +100,20 @@ static int check_table(const char *label, const struct table *t)
 	return 0;
 }
 
-static int check_no_job(const struct dm_dev *dev, const char *label)
+/* @tracker: what tracks it, which may be there; NULL = it may not. */
+static int check_no_job(const struct dm_dev *dev, const char *label,
+			struct job *tracker)
 {
 	autofree struct job *jobs = NULL;
 	size_t n, i;
 	int err = job_list(&jobs, &n);
 
 	for (i = 0; !err && i < n; i++) {
-		if (jobs[i].user.devno == dev->devno ||
+		if (tracker && jobs[i].user.devno == dev->devno &&
+		    !jobs[i].by_hand && !jobs[i].below &&
+		    !strcmp(jobs[i].st.type, "track"))
+			*tracker = jobs[i];
+		else if (jobs[i].user.devno == dev->devno ||
 		    jobs[i].dev.devno == dev->devno ||
 		    (!jobs[i].by_hand && jobs[i].source == dev->devno))
 			return fail(EX_REFUSED,
@@ -141,7 +147,8 @@ int preflight_idle(const char *ref, dev_t devno, struct dm_dev *dev,
 	return 0;
 }
 
-int preflight_source(const char *ref, struct dm_dev *dev, struct table *t)
+int preflight_source(const char *ref, struct dm_dev *dev, struct table *t,
+		     struct job *tracker)
 {
 	autofree char *label = NULL;
 	dev_t devno;
@@ -152,7 +159,7 @@ int preflight_source(const char *ref, struct dm_dev *dev, struct table *t)
 	if (err)
 		return err;
 	label = dm_dev_label(dev);
-	err = check_no_job(dev, label);
+	err = check_no_job(dev, label, tracker);
 	return err ? err : check_table(label, t);
 }
 

@@ -3,10 +3,15 @@
 #ifndef BLKJOB_PREFLIGHT_H
 #define BLKJOB_PREFLIGHT_H
 
-#include "dm.h"
+#include "job.h"
 
 int preflight_kernel(uint32_t version[3]);
-int preflight_source(const char *ref, struct dm_dev *dev, struct table *t);
+/*
+ * @tracker: filled with the job that tracks it, if there is one; NULL = no job at
+ * all may be on it.
+ */
+int preflight_source(const char *ref, struct dm_dev *dev, struct table *t,
+		     struct job *tracker);
 /* A device-mapper device with a table that nobody is about to change. */
 int preflight_idle(const char *ref, dev_t devno, struct dm_dev *dev,
 		   struct table *t);

@@ -52,28 +52,30 @@ static int private_device(const char *name, const char *uuid,
 }
 
 /* Of a job that replaces: the only place where it is recorded, see job.c. */
-static char *private_uuid(const struct dm_dev *user, const char *id, bool src,
-			  dev_t replaces)
+static char *private_uuid(const struct dm_dev *user, const struct layer *l,
+			  bool src)
 {
-	autofree char *parent = replaces ? xasprintf("%u:%u-", major(replaces),
-						     minor(replaces)) :
-					   xstrdup("");
+	dev_t parent_no = src ? 0 : l->replaces;
+	autofree char *parent = parent_no ? xasprintf("%u:%u-", major(parent_no),
+						      minor(parent_no)) :
+					    xstrdup("");
 
 	/*
 	 * LVM takes a device with a longer uuid than its volume's for a layer
 	 * inside that volume: it neither scans nor reports it.
 	 */
 	if (!strncmp(user->uuid, "LVM-", 4))
-		return xasprintf("%s-%sblkjob%s", user->uuid, parent,
-				 src ? "src" : "");
-	return xasprintf("BLKJOB-%s-%s%s", id, parent, src ? "src" : "job");
+		return xasprintf("%s-%s%s%sblkjob%s", user->uuid,
+				 l->above ? l->id : "", l->above ? "-" : "",
+				 parent, src ? "src" : "");
+	return xasprintf("BLKJOB-%s-%s%s", l->id, parent, src ? "src" : "job");
 }
 
 static int create_src(const struct dm_dev *user, const struct table *old,
-		      const char *id, dev_t *src)
+		      const struct layer *l, dev_t *src)
 {
-	autofree char *name = xasprintf(JOB_PREFIX "%s.src", id);
-	autofree char *uuid = private_uuid(user, id, true, 0);
+	autofree char *name = xasprintf(JOB_PREFIX "%s.src", l->id);
+	autofree char *uuid = private_uuid(user, l, true);
 	autofree char *label = dm_dev_label(user);
 	int err = private_device(name, uuid, old, user->read_only, src);
 
@@ -88,7 +90,7 @@ static int create_job(const struct dm_dev *user, const struct layer *l,
 		      dev_t src, uint64_t sectors, dev_t *job)
 {
 	autofree char *name = xasprintf(JOB_PREFIX "%s", l->id);
-	autofree char *uuid = private_uuid(user, l->id, false, l->replaces);
+	autofree char *uuid = private_uuid(user, l, false);
 	autofree char *params = NULL, *why = NULL;
 	autotable struct table t = { 0 };
 	autoclose int log = kmsg_open();
@@ -135,7 +137,7 @@ static int find_new_job(const char *id, struct job *job)
 
 int stack_create(struct insertion *in, struct job *job)
 {
-	int err = create_src(in->user, in->old, in->layer.id, &in->src);
+	int err = create_src(in->user, in->old, &in->layer, &in->src);
 
 	if (!err)
 		err = create_job(in->user, &in->layer, in->src,

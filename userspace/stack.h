@@ -21,6 +21,7 @@ struct layer {
 	dev_t replaces;		/* see struct job */
 	char *options;		/* "speed 1000 ..." */
 	unsigned int nr_words;	/* in options */
+	bool above;		/* another layer of ours is there already */
 };
 
 /* A layer on its way under a device. */

@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "complete.h"
 #include "device.h"
+#include "since.h"
 #include "stack.h"
 #include "start.h"
 
@@ -83,15 +84,21 @@ static void add_number(struct layer *layer, const char *key, uint64_t value)
 	add_word(layer, key, word);
 }
 
-static void add_options(struct layer *layer, const struct start_options *o)
+static void add_options(struct layer *layer, const struct plan *p,
+			const struct start_options *o)
 {
+	autofree char *note = since_note(o);
+	uint64_t granularity = o->granularity;
 	int i;
+
+	if (granularity == UNKNOWN && o->since)
+		granularity = p->tracker.st.granularity;
 
 	layer->options = xstrdup("");
 	layer->nr_words = 0;
 	add_word(layer, "group", o->group);
 	add_number(layer, "speed", o->speed);
-	add_number(layer, "granularity", o->granularity);
+	add_number(layer, "granularity", granularity);
 	add_number(layer, "buf_size", o->buf_size);
 	add_number(layer, "latency_bound", o->latency_bound);
 	add_number(layer, "cbw_timeout", o->cbw_timeout_us == UNKNOWN ?
@@ -99,6 +106,7 @@ static void add_options(struct layer *layer, const struct start_options *o)
 	for (i = 0; i < NR_WORDS; i++)
 		add_word(layer, word_key(i),
 			 i == WORD_SYNC ? sync_word(o) : o->words[i]);
+	add_word(layer, "note", note);
 }
 
 static int send_range(const struct job *job, const char *verb, uint64_t first,
@@ -140,7 +148,8 @@ static int create(struct start *s, size_t i)
 	layer->type = s->o->backup ? "backup" : "mirror";
 	layer->target = p->target;
 	layer->replaces = p->replaces;
-	add_options(layer, s->o);
+	layer->above = p->tracker.dev.devno;
+	add_options(layer, p, s->o);
 	if (!err && p->allocate)
 		err = lvm_allocate(&p->lv, p->target, layer->id, &s->spares[i],
 				   &layer->target);
@@ -155,8 +164,14 @@ static int create(struct start *s, size_t i)
 /* Now every write is tracked, and what is there may be asked for. */
 static int begin(struct start *s, size_t i)
 {
-	autoranges struct ranges top = { 0 };
+	autoranges struct ranges top = { 0 }, changed = { 0 };
 	int err = 0;
+
+	if (s->o->since) {
+		err = since_changed(&s->plans[i].tracker, s->o->since, &changed);
+		if (!err)
+			err = choose(&s->jobs[i], &changed, true);
+	}
 
 	if (start_sync_is(s->o, "top")) {
 		err = top_read(&s->plans[i].top, &top);
@@ -245,8 +260,17 @@ int start_planned(struct plan *plans, size_t n, const struct start_options *o,
 
 	for (i = 0; i < n && !err; i++)
 		err = create(&s, i);
+	/*
+	 * Before the instant: what is written until then is in the image, and
+	 * counts as changed after it too.
+	 */
 	if (!err)
+		err = since_begin(plans, n, o);
+	if (!err) {
 		err = insert(&s);
+		if (err && err != EX_ATTENTION)
+			since_drop(plans, n, o);
+	}
 	for (i = 0; err && err != EX_ATTENTION && i < n; i++) {
 		stack_discard(&s.in[i]);
 		if (s.spares[i].name)

@@ -8,6 +8,8 @@
 #include "device.h"
 #include "preflight.h"
 #include "replaces.h"
+#include "since.h"
+#include "stack.h"
 #include "start.h"
 
 void plan_free(struct plan *p)
@@ -46,12 +48,27 @@ static int check_target(const struct plan *p, const char *source,
 	uint64_t length = table_length(&p->old) * 512;
 
 	if (o->backup || !p->top.origin || p->target != p->top.origin)
-		return preflight_target(p->target, &p->user, length, o->force);
+		/* It has the image that is brought up to date. */
+		return preflight_target(p->target, &p->user, length,
+					o->force || o->since);
 	if (!start_sync_is(o, "top") || p->top.offset)
 		return fail(EX_REFUSED,
 			    "the snapshot below %s stands on the target: only what a whole snapshot holds can be copied there; use --sync top, or name a target elsewhere",
 			    source);
 	return preflight_commit(p->target, p->top.devno, &p->user, length);
+}
+
+/* Below a layer that tracks there must be what LVM knows. */
+static int check_lvm_table(const struct plan *p)
+{
+	autotable struct table below = { 0 };
+
+	if (!p->tracker.dev.devno)
+		return lvm_check_table(&p->lv, &p->old);
+	if (stack_old_table(&p->tracker, &below))
+		return fail(EX_REFUSED, "cannot read the table below job %s; see: dmsetup table",
+			    p->tracker.id);
+	return lvm_check_table(&p->lv, &below);
 }
 
 int plan_make(struct plan *p, const char *source, const char *target,
@@ -61,14 +78,15 @@ int plan_make(struct plan *p, const char *source, const char *target,
 	int err;
 
 	*p = (struct plan) { 0 };
-	err = preflight_source(source, &p->user, &p->old);
+	err = preflight_source(source, &p->user, &p->old,
+			       o->backup ? &p->tracker : NULL);
 	if (err)
 		return err;
 	lvm = lvm_owns(&p->user);
 	if (lvm)
 		err = lvm_lookup(&p->user, &p->lv);
 	if (!err && lvm)
-		err = lvm_check_table(&p->lv, &p->old);
+		err = check_lvm_table(p);
 	if (err || !target)
 		return err;
 	err = preflight_resolve(target, &p->target);
@@ -80,8 +98,9 @@ int plan_make(struct plan *p, const char *source, const char *target,
 	err = check_sync(p, source, o);
 	if (err)
 		return err;
-	return p->allocate ? lvm_check_pv(&p->lv, p->target) :
-			     check_target(p, source, o);
+	err = p->allocate ? lvm_check_pv(&p->lv, p->target) :
+			    check_target(p, source, o);
+	return err ? err : since_check(p, source, o);
 }
 
 int start_job(const char *source, const char *target,

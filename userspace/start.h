@@ -16,6 +16,7 @@ struct plan {
 	struct lv lv;
 	struct top top;
 	struct ranges given;	/* what --bitmap says, in bytes */
+	struct job tracker;	/* of the source; dev.devno 0 = none */
 };
 
 void plan_free(struct plan *p);
@@ -49,6 +50,9 @@ struct start_options {
 	const char *words[NR_WORDS];		/* NULL = not given */
 	const char *bitmap;			/* a file */
 	const char *group;			/* NULL = none */
+	/* Checkpoints: copied is what has changed since, and a new one. NULL = none */
+	const char *since, *checkpoint;
+	const char *bitmap_mode;		/* NULL = on-success */
 };
 
 #define START_DEFAULTS .speed = UNKNOWN, .granularity = UNKNOWN, \

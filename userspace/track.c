@@ -5,6 +5,7 @@
 
 #include "blkjob.h"
 #include "cleanup.h"
+#include "device.h"
 #include "track.h"
 
 #define POLL_US 10000
@@ -49,7 +50,7 @@ int track_list(const struct job *job, struct live_checkpoint **list, size_t *n)
 }
 
 /* The state of a checkpoint; "" if there is none. 0 or exit status. */
-static int state_of(const struct job *job, const char *name, char state[16])
+int track_state(const struct job *job, const char *name, char state[16])
 {
 	autofree struct live_checkpoint *list = NULL;
 	size_t n, i;
@@ -70,10 +71,15 @@ static int wait_while(const struct job *job, const char *name, const char *from,
 	int err;
 
 	for (;;) {
-		err = state_of(job, name, state);
-		if (err || strcmp(state, from))
+		err = track_state(job, name, state);
+		if (err)
 			return err;
-		if (job_update(&now) || !job_in(&now, STATE(RUNNING) | STATE(PAUSED)))
+		if (job_update(&now))
+			now.st.state = BLKJOB_CONCLUDED;
+		/* What is said already may still have to be written. */
+		if (strcmp(state, from) && now.st.checkpoint_busy != 1)
+			return 0;
+		if (!job_in(&now, STATE(RUNNING) | STATE(PAUSED)))
 			return fail(EX_TARGET,
 				    "job %s has ended (%s); all checkpoints count as inconsistent, begin again with: blkjob untrack %s",
 				    job->id, *now.st.error ? now.st.error : "cancelled",
@@ -83,6 +89,13 @@ static int wait_while(const struct job *job, const char *name, const char *from,
 				    "interrupted; checkpoint %s goes on in the kernel, see: blkjob checkpoint %s",
 				    name, job->id);
 	}
+}
+
+int track_settle(const struct job *job)
+{
+	char state[16];
+
+	return wait_while(job, "", "-", state);
 }
 
 int track_begin(const struct job *job, const char *name)
@@ -107,8 +120,68 @@ int track_delete(const struct job *job, const char *name)
 	int err = track_check(job);
 
 	if (!err)
-		err = state_of(job, name, before);
+		err = track_state(job, name, before);
 	if (!err)
 		err = job_send(job, "checkpoint-delete %s", name);
 	return err ? err : wait_while(job, name, before, state);
+}
+
+int track_rename(const struct job *job, const char *name, const char *to)
+{
+	char before[16], state[16];
+	int err = track_state(job, name, before);
+
+	if (!err)
+		err = job_send(job, "checkpoint-rename %s %s", name, to);
+	return err ? err : wait_while(job, name, before, state);
+}
+
+#define MARKS 16	/* ranges in one message */
+
+int track_mark(const struct job *job, const char *name,
+	       const struct ranges *ranges)
+{
+	char state[16];
+	size_t i, end;
+	int err = 0;
+
+	for (i = 0; i < ranges->n && !err; i = end) {
+		autofree char *words = xstrdup("");
+
+		for (end = i; end < ranges->n && end < i + MARKS; end++) {
+			const struct range *r = &ranges->r[end];
+			char *longer = xasprintf("%s %llu %llu", words,
+						 (unsigned long long)r->start / 512,
+						 (unsigned long long)r->len / 512);
+
+			free(words);
+			words = longer;
+		}
+		err = job_send(job, "checkpoint-mark %s%s", name, words);
+		if (!err)
+			err = wait_while(job, name, "", state);
+	}
+	return err;
+}
+
+int track_find(const char *ref, struct job *job)
+{
+	autofree struct job *jobs = NULL;
+	dev_t devno = 0;
+	size_t n, i;
+	int err = job_list(&jobs, &n);
+
+	if (err)
+		return err;
+	if (device_resolve(ref, &devno))
+		devno = 0;
+	for (i = 0; i < n; i++) {
+		if (!strcmp(jobs[i].st.type, "track") &&
+		    job_matches(&jobs[i], ref, devno)) {
+			*job = jobs[i];
+			return 0;
+		}
+	}
+	err = job_find(ref, job);
+	return err ? err : track_check(job);
 }
