@@ -239,6 +239,7 @@ static const struct bj_option options[] = {
 	{ "cbw_timeout", B, true, AT(cbw_timeout), parse_number, NULL,
 	  BLKJOB_CBW_TIMEOUT_MAX },
 	{ "cbw_stored", B, false, AT(cbw_stored), parse_switch, NULL, 0 },
+	{ "checksum", B, false, AT(checksum), parse_switch, NULL, 0 },
 	{ "unmap", M | B, false, AT(unmap), parse_switch, NULL, 0 },
 	{ "target_is_zero", M | B, false, AT(target_is_zero), parse_switch,
 	  NULL, 0 },

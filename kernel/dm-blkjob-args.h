@@ -57,6 +57,7 @@ struct bj_options {
 	enum bj_on_cbw_error on_cbw_error;
 	u64 cbw_timeout;	/* seconds, 0 = what on_cbw_error makes of it */
 	bool cbw_stored;	/* a write waits until the old data are safe */
+	bool checksum;		/* of what is copied, by region */
 	bool unmap;		/* zeroes may be unmapped on the target device */
 	bool target_is_zero;	/* it reads as zeroes at the start */
 	bool paused;

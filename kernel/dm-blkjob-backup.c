@@ -498,12 +498,15 @@ static int backup_ctr(struct blkjob *job, char *error)
 	if (bj_regions_prepare(&job->map) || bj_pipe_add_urgent(job) ||
 	    bj_views_init(job))
 		return -ENOMEM;
+	if (job->opt.checksum && bj_checksums_init(job, error))
+		return -ENOMEM;
 	return bj_legs_source_alone(job, error);
 }
 
 static void backup_dtr(struct blkjob *job)
 {
 	bj_views_exit(job);
+	bj_checksums_exit(job);
 	kfree(job->private);
 }
 
@@ -526,4 +529,6 @@ const struct blkjob_type bj_backup_type = {
 	.held = backup_held,
 	.synced = backup_never,
 	.diverged = backup_never,
+	.message = bj_checksums_message,
+	.help = "checksums [<region>]           of what was copied, when completed\n",
 };

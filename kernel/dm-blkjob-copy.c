@@ -120,6 +120,7 @@ static bool piece_go_on(struct bj_slot *slot)
 	struct bj_extent *extent = slot->extent;
 
 	if (!slot->writing) {
+		bj_checksums_add(slot);
 		extent->unread -= slot->bytes >> SECTOR_SHIFT;
 		if (!extent->unread)
 			bj_extent_read(slot->job, extent);

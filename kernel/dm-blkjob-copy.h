@@ -72,6 +72,14 @@ static inline enum bj_side bj_extent_side(const struct bj_extent *extent)
 	return extent->failed_op[0] == 'r' ? BJ_SOURCE : BJ_TARGET;
 }
 
+/* dm-blkjob-checksum.c: nothing, if the job has none */
+/* It was taken, and all of it will be read. */
+void bj_checksums_begin(struct blkjob *job, const struct bj_extent *extent);
+/* The buffer has what was read. */
+void bj_checksums_add(struct bj_slot *slot);
+/* It was copied. */
+void bj_checksums_end(struct blkjob *job, const struct bj_extent *extent);
+
 /* dm-blkjob-slot.c */
 int bj_slots_init(struct blkjob *job);
 /* A free slot, or NULL if all that the lane may have are in use. */

@@ -68,6 +68,7 @@ static void extent_begin(struct blkjob *job, struct bj_extent *extent,
 	extent->lane = lane;
 	extent->unread = extent->nr_sectors;
 	extent->marked = pipe->clear_at != BJ_CLEAR_TAKEN;
+	bj_checksums_begin(job, extent);
 	/* Together, for the status line. */
 	spin_lock_irq(&job->lock);
 	extent->first_pass = extent->marked || job->stats.passes == 1;
@@ -266,6 +267,8 @@ static void extent_end(struct blkjob *job, struct bj_extent *extent)
 	struct bj_pipe *pipe = &job->pipe;
 	struct bj_lane *lane = extent->lane;
 
+	if (copied)
+		bj_checksums_end(job, extent);
 	if (copied && extent->marked)
 		extent_clear(job, extent);
 	if (!copied && pipe->clear_at == BJ_CLEAR_TAKEN)

@@ -11,6 +11,7 @@
 
 /* The map of one job takes at most 128 MiB. */
 #define BJ_REGIONS_MAX		BIT_ULL(30)
+#define BJ_CHECKSUMS_MAX	BIT_ULL(26)	/* 256 MiB of memory */
 /* A suspend does not wait longer for a target device that does not answer. */
 #define BJ_SUSPEND_TIMEOUT	(10 * HZ)
 
@@ -98,6 +99,7 @@ static void job_event(struct work_struct *work)
 static int init_geometry(struct blkjob *job, const struct bj_args *args,
 			 char *error)
 {
+	u64 max = args->opt.checksum ? BJ_CHECKSUMS_MAX : BJ_REGIONS_MAX;
 	u64 granularity = args->opt.granularity, nr;
 
 	job->nr_sectors = job->ti->len;
@@ -105,7 +107,7 @@ static int init_geometry(struct blkjob *job, const struct bj_args *args,
 		job->region_shift = ilog2(granularity) - SECTOR_SHIFT;
 		nr = (job->nr_sectors + (1ULL << job->region_shift) - 1) >>
 		     job->region_shift;
-		if (nr <= BJ_REGIONS_MAX)
+		if (nr <= max)
 			return 0;
 		if (args->opt.granularity != BLKJOB_GRANULARITY ||
 		    granularity >= BLKJOB_GRANULARITY_MAX)
@@ -113,7 +115,7 @@ static int init_geometry(struct blkjob *job, const struct bj_args *args,
 	}
 	snprintf(error, BJ_ERROR_LEN,
 		 "granularity %llu makes %llu regions, at most %llu are possible",
-		 granularity, nr, BJ_REGIONS_MAX);
+		 granularity, nr, max);
 	return -EINVAL;
 }
 

@@ -34,6 +34,7 @@
 
 struct blkjob;
 struct blkjob_type;
+struct bj_checksums;
 struct bj_extent;
 
 /* A range of a device that a job reads or writes, known to all jobs. */
@@ -201,6 +202,7 @@ struct blkjob {
 	struct bj_busy *busy;
 	struct bj_pipe pipe;
 	struct bj_views views;
+	struct bj_checksums *checksums;	/* NULL = none */
 	bool target_is_zero;	/* where nothing was copied yet */
 	struct bj_cpu_stats __percpu *cpu_stats;
 
@@ -397,6 +399,15 @@ void bj_come_back(struct blkjob *job, u64 ns);
  */
 u64 bj_flush_ticket(struct blkjob *job);
 bool bj_flushed(struct blkjob *job, u64 ticket);
+
+/*
+ * dm-blkjob-checksum.c, and in dm-blkjob-copy.h: in ctr, which may sleep and
+ * has a sentence in @error; in dtr, also after a failed ctr; a type's message.
+ */
+int bj_checksums_init(struct blkjob *job, char *error);
+void bj_checksums_exit(struct blkjob *job);
+int bj_checksums_message(struct blkjob *job, unsigned int argc, char **argv,
+			 char *result, unsigned int maxlen);
 
 /* dm-blkjob-slot.c, in dtr; the rest of it in dm-blkjob-copy.h */
 void bj_slots_exit(struct blkjob *job);

@@ -5,7 +5,7 @@
 #include "dm-blkjob-args.h"
 #include "unit.h"
 
-#define WORDS_MAX	32
+#define WORDS_MAX	40
 #define FUZZ		100000
 
 static struct bj_args args;
@@ -308,6 +308,10 @@ static void kinds(void)
 		"a backup job has no option copy_mode");
 	refused("mirror a 0 b 0 2 cbw_stored on",
 		"a mirror job has no option cbw_stored");
+	refused("mirror a 0 b 0 2 checksum on",
+		"a mirror job has no option checksum");
+	refused("backup a 0 b 0 2 checksum 1",
+		"checksum 1 is not known, it can be off, on");
 	refused("mirror a 0 b 0 2 cbw_timeout 1",
 		"a mirror job has no option cbw_timeout");
 	refused("mirror a 0 b 0 2 on_cbw_error break-snapshot",
@@ -336,8 +340,8 @@ static void shown(void)
 	static const char * const lines[] = {
 		"mirror a 0 b 0 22 sync none copy_mode auto granularity 512 buf_size 1 speed 3 latency_bound 150 on_source_error stop on_target_error enospc unmap off target_is_zero on paused on",
 		"mirror a 0 b 0 24 sync full copy_mode background granularity 4096 buf_size 100 speed 0 latency_bound 0 on_source_error report on_target_error ignore unmap on target_is_zero off paused off group g",
-		"backup a 0 b 0 26 sync none granularity 65536 buf_size 16777216 speed 0 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-guest-write cbw_timeout 7 cbw_stored on unmap on target_is_zero off paused on",
-		"backup a 0 b 0 28 sync full granularity 65536 buf_size 16777216 speed 0 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-snapshot cbw_timeout 0 cbw_stored off unmap on target_is_zero off paused off note x/y",
+		"backup a 0 b 0 28 sync none granularity 65536 buf_size 16777216 speed 0 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-guest-write cbw_timeout 7 cbw_stored on checksum on unmap on target_is_zero off paused on",
+		"backup a 0 b 0 30 sync full granularity 65536 buf_size 16777216 speed 0 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-snapshot cbw_timeout 0 cbw_stored off checksum off unmap on target_is_zero off paused off note x/y",
 		"track a 0 b 0 6 granularity 4096 paused on identity x-1",
 	};
 	char text[1024], small[20];
@@ -378,7 +382,7 @@ static void fuzz(void)
 		"mirror", "a", "0", "2", "4", "6", "sync", "full", "none",
 		"granularity", "512", "65536", "4096", "buf_size", "speed",
 		"copy_mode", "auto", "background", "paused", "on", "off",
-		"cbw_timeout", "cbw_stored", "on_cbw_error", "break-snapshot",
+		"cbw_timeout", "cbw_stored", "checksum", "on_cbw_error", "break-snapshot",
 		"18446744073709551615", "18446744073709551616", "-1", "1x",
 		"9223372036854775807", "4294967296", "%s%n", "\t", "/dev/b",
 	};

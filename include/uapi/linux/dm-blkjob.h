@@ -167,6 +167,22 @@ enum blkjob_verb {
 }
 
 /*
+ * Reply to the message "checksums [<region>]", for a backup with the option
+ * checksum on that has completed: from that region on, of those that were
+ * copied,
+ *
+ *   <region> <checksum>...	of that one and of those that follow it
+ *   next <region>		the last line, if there are more
+ *
+ * The checksum of a region, 8 hex digits, is the sum over its units modulo
+ * 2^32. A unit is BLKJOB_CHECKSUM_UNIT bytes, or a smaller region; the last one
+ * of the job may be shorter. Number n from the start of the job on, it adds
+ * the last step of MurmurHash3 (fmix32) of its CRC32C, neither inverted before
+ * nor after, with the complement of the two halves of n, XORed, as the seed.
+ */
+#define BLKJOB_CHECKSUM_UNIT	4096
+
+/*
  * Metadata on disk, version 1; little endian. See "Metadata" in blkjob.rst.
  *
  * The unit is the sector of 512 bytes, which devices write whole or not at

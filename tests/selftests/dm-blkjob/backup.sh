@@ -397,10 +397,11 @@ verbs() {
 		set on_cbw_error break-snapshot
 	refuses j EINVAL 'cbw_timeout x is not a number from 0 to 86400' \
 		set cbw_timeout x
+	refuses j EINVAL 'option checksum cannot change' set checksum on
 	tell j set cbw_timeout 5
 	tell j set speed 1048576
 	is "the line" "$(bj_dm table "${BJ_PREFIX}j" | cut -d ' ' -f 8-)" \
-		"0 26 sync full granularity 65536 buf_size 16777216 speed 1048576 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-snapshot cbw_timeout 5 cbw_stored off unmap on target_is_zero off paused on"
+		"0 28 sync full granularity 65536 buf_size 16777216 speed 1048576 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-snapshot cbw_timeout 5 cbw_stored off checksum off unmap on target_is_zero off paused on"
 	tell j resume
 	refuses j EPERM 'job in state running cannot accept unmark' unmark 0 128
 	tell j set speed 0
