@@ -24,9 +24,10 @@ static int check(const struct command *cmd, const struct start_options *o)
 static int check_view(const struct command *cmd, struct start_options *o,
 		      bool wait)
 {
-	if (o->group || o->bitmap || o->since || o->checkpoint || wait || o->words[WORD_TARGET_IS_ZERO] ||
+	if (o->group || o->bitmap || o->since || o->checkpoint || wait ||
+	    o->words[WORD_TARGET_IS_ZERO] ||
 	    !start_sync_is(o, o->words[WORD_SYNC] ? "none" : "full"))
-		return usage_error(cmd, "--snapshot goes with --sync none alone, and not with --group, --bitmap, --target-is-zero or --wait");
+		return usage_error(cmd, "--snapshot goes with --sync none alone, and not with --group, --bitmap, --since, --checkpoint, --target-is-zero or --wait");
 	o->words[WORD_SYNC] = "none";
 	return 0;
 }
