@@ -280,6 +280,17 @@ instant() {
 	verify s l
 }
 
+# sent JOB: a write is on its way to the source, which does not answer.
+sent() {
+	local deadline=$((SECONDS + BJ_TIMEOUT)) writes=0
+
+	until [ "$writes" -gt 0 ] && [ "$(bj_status "$1" held)" = 0 ]; do
+		[ $SECONDS -lt $deadline ] || fail "no write is sent"
+		sleep 0.1
+		read -r _ writes <"/sys/class/block/${dev[$1]##*/}/inflight"
+	done
+}
+
 # A write that was sent before the bitmap was there may not be in the copy.
 in_flight() {
 	local writer
@@ -292,7 +303,7 @@ in_flight() {
 	ctl suspend ls
 	bj_data fill "${dev[j]}" 3 0 8 &
 	writer=$!
-	sleep 0.3
+	sent j
 	tell j checkpoint b
 	listed j "a active b starting"
 	sleep 0.5
@@ -307,7 +318,7 @@ in_flight() {
 	ctl suspend ls
 	bj_data fill "${dev[j]}" 4 0 8 &
 	writer=$!
-	sleep 0.3
+	sent j
 	drop j b ""
 	tell j checkpoint c
 	listed j "c starting"
