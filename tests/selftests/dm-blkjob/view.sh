@@ -68,8 +68,8 @@ slow_source() {
 	while [ "$(bj_status v again)" -lt 20 ] && [ "$(bj_status j dirty)" -gt 0 ]; do
 		sleep 0.1
 	done
-	unload a
 	readers_end
+	unload a
 	filled v 1
 	verify s a
 	say "from the source, then again: $(bj_status v again)"
