@@ -129,7 +129,8 @@ full() {
 	load a j 1
 	work a
 	filled v 1
-	tell j set speed 0
+	# The writer may have brought it to its end
+	bj_dm message "${BJ_PREFIX}j" 0 set speed 0 >/dev/null
 	bj_wait_state j concluded
 	expect j result completed
 	work a
