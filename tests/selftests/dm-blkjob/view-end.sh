@@ -15,13 +15,14 @@ never_stored() {
 	view v j
 	ctl suspend lt
 	fill j 3 8000 8
-	bj_data check "${dev[v]}" 1 7936 128 >"$BJ_TMP/reader" 2>&1 &
+	timeout -k 1 30 bj_data check "${dev[v]}" 1 7936 128 >"$BJ_TMP/reader" 2>&1 &
 	reader=$!
 	sleep 0.5
 	kill -0 $reader || fail "it was read"
 	tell j cancel
 	wait $reader && fail "the reader has got something"
-	quote <"$BJ_TMP/reader"
+	grep -q 'Input/output error' "$BJ_TMP/reader" ||
+		fail "the reader says $(<"$BJ_TMP/reader")"
 	unreadable v 0 8
 	expect v state broken
 	ctl resume lt

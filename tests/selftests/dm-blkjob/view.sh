@@ -120,29 +120,25 @@ slow_store() {
 
 # What was taken out of the source and has not reached the store yet.
 not_stored() {
-	local reader
+	local writer
 
+	need_target delay
 	pair 8M
-	backup j ls lt sync none on_cbw_error "$@"
+	dm slow "0 16384 delay ${dev[t]} 0 0 ${dev[t]} 0 2000"
+	backup j ls slow sync none on_cbw_error "$1"
 	view v j
-	ctl suspend lt
-	case $1 in
-	break-snapshot)
-		fill j 3 8000 8
-		;;
-	*)
+	settle
+	bj_data fill "${dev[j]}" 3 8000 8 &
+	writer=$!
+	if [ "$1" = break-snapshot ]; then
+		wait $writer || fail "the write failed"
+		filled ls 3 8000 8
+	else
 		# This writer waits, and so the source has it still
-		bj_data fill "${dev[j]}" 3 8000 8 &
 		bj_wait j held=1
-		filled v 1
-		;;
-	esac
-	bj_data check "${dev[v]}" 1 >"$BJ_TMP/reader" 2>&1 &
-	reader=$!
-	sleep 1
-	[ "$1" != break-snapshot ] || kill -0 $reader || fail "it was read"
-	ctl resume lt
-	wait $reader || fail "the reader failed: $(<"$BJ_TMP/reader")"
+	fi
+	filled v 1 7936 128
+	[ "$1" = break-snapshot ] || expect j held 1
 	wait
 	filled v 1
 	filled j 3 8000 8
