@@ -61,11 +61,11 @@ too_late() {
 
 	need_target delay
 	pair 4M
-	dm slow "0 8192 delay ${dev[s]} 0 2000 ${dev[s]} 0 0"
+	dm slow "0 8192 delay ${dev[s]} 0 6000 ${dev[s]} 0 0"
 	backup j slow lt sync none granularity 4096
 	view v j
 	settle
-	# Its old data take two seconds, and then it goes
+	# Its old data take six seconds, and then it goes
 	bj_data fill "${dev[j]}" 3 4000 8 &
 	writer=$!
 	bj_wait j held=1
