@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 #
-# bj_json.pl job|jobs|stats|all-stats|check|dump FILE [KEY]: each line of FILE is
+# bj_json.pl job|jobs|stats|all-stats|check|dump|... FILE [KEY]: each line of FILE is
 # strict JSON of that kind, with all keys in their order and values of the right
 # type. Prints the values of KEY, a line each.
 
@@ -19,6 +19,7 @@ my %kinds = (
 	event => [qw(id:s time_us:n event:s)],
 	verify => [qw(id:s length:n equal:b differ:a not-compared:a)],
 	map => [qw(id:s length:n dirty:a)],
+	changed => [qw(id:s length:n since:s changed:a)],
 	stats => [qw(id:s status:s device:s sample:n reads:n writes:n flushes:n
 		     copied:n zeroed:n recopied:n passes:n source_errors:n
 		     target_errors:n latency:a@histogram)],
