@@ -71,6 +71,9 @@ volume() {
 	disk d 16M
 	disk e 4M
 	disk f 1M
+	disk g 1M
+	disk n0 16M
+	disk n1 4M
 	vg a n
 	lv data -L 16M vg0 "${dev[a]}"
 	lv log -L 4M vg0 "${dev[a]}"
@@ -80,6 +83,9 @@ volume() {
 	device /dev/sdd d
 	device /dev/sde e
 	device /dev/sdf f
+	device /dev/sdg g
+	device /dev/nbd0 n0
+	device /dev/nbd1 n1
 }
 
 # as_written LINE...: all of them, in this order.
@@ -100,10 +106,14 @@ readme() {
 	local lines
 
 	volume
-	mapfile -t lines < <(readme_lines | grep '^blkjob ')
+	mapfile -t lines < <(readme_lines | grep -E '^(blkjob|dd) ')
 	holds "${#lines[@]} >= 3"
 	as_written "${lines[@]}"
 	no_links
+	same data n0
+	same log n1
+	ends 0 '' untrack vg0/data
+	ends 0 '' untrack vg0/log
 	is devices "$(lv_field data devices)" "${dev[n]}(0)"
 	filled data 1
 	nothing_left
