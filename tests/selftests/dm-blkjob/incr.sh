@@ -9,10 +9,10 @@
 # shellcheck source=lib-cli.sh
 . "$(dirname "$0")/lib-cli.sh"
 
-# tracked [SIZE]: u over s, tracked on m in regions of 4 KiB, and a target t.
+# u over s, tracked on m in regions of 4 KiB, and a target t.
 tracked() {
-	disk s "${1:-4M}"
-	disk t "${1:-4M}"
+	disk s 4M
+	disk t 4M
 	disk m 1M
 	fill s 1
 	user u s
@@ -33,10 +33,10 @@ anchored() {
 	fill u 3 4000 64
 }
 
-# A backup since c that is not soon at its end.
+# slow RATE [OPTION]...: a backup since c that is not soon at its end.
 slow() {
-	started backup "${dev[u]}" "${dev[t]}" --since c --speed 8K \
-		--buf-size 4K "$@"
+	started backup "${dev[u]}" "${dev[t]}" --since c --speed "$1" \
+		--buf-size 4K "${@:2}"
 }
 
 # checkpoints NAME...: these are there, the oldest first.
@@ -178,7 +178,7 @@ failed() {
 # By hand, with a look at what is busy; and the other way, by complete.
 cancelled() {
 	anchored
-	slow
+	slow 512
 	checkpoints c blkjob.backup
 	ends 3 "checkpoint c is in use by job $job" checkpoint "${dev[u]}" c --delete
 	ends 3 "another job stands on job $tracker" untrack "${dev[u]}"
@@ -188,7 +188,7 @@ cancelled() {
 	ends 0 cancelled cancel "$job"
 	checkpoints c
 	changed "4096+32768 1048576+4096 2048000+32768"
-	slow
+	slow 512
 	fill u 5 1024 8
 	ends 0 '' set "$job" --speed 0
 	ends 0 'is an image of' complete "$job"
@@ -229,7 +229,7 @@ differential() {
 	saved "64.0 KiB"
 	same u t
 	fill u 4 2048 8
-	slow --bitmap-mode never
+	slow 512 --bitmap-mode never
 	checkpoints c
 	ends 0 cancelled cancel "$job"
 	changed "4096+32768 1048576+4096 2048000+32768"
@@ -258,7 +258,7 @@ always() {
 	local left
 
 	anchored
-	slow --bitmap-mode always
+	slow 1K --bitmap-mode always
 	fill u 4 2048 8
 	job_is "$job" offset\>=8192
 	ends 0 cancelled cancel "$job"
@@ -281,10 +281,10 @@ anchor() {
 		--buf-size 4K
 	ends 0 cancelled cancel "$job"
 	checkpoints
-	started backup "${dev[u]}" "${dev[t]}" --checkpoint c --speed 64K \
+	started backup "${dev[u]}" "${dev[t]}" --checkpoint c --speed 16K \
 		--buf-size 64K --bitmap-mode always
 	fill u 4 8184 8
-	job_is "$job" offset\>=131072
+	job_is "$job" offset\>=65536
 	ends 0 cancelled cancel "$job"
 	checkpoints c
 	ends 0 '' map "${dev[u]}" --since c --json
@@ -301,7 +301,7 @@ anchor() {
 
 # Two devices, and dependent writes from one to the other and back.
 group() {
-	local n pairs=() tried=()
+	local n pairs=()
 
 	for n in 1 2; do
 		disk "s$n" 2M
@@ -364,7 +364,7 @@ again() {
 	wait_for "the layer stays" nothing_left
 	started track "${dev[u]}" --metadata "${dev[m]}"
 	changed "4096+32768"
-	slow
+	slow 512
 	fill u 3 2048 8
 	swap u "$table"
 	wait_for "the layers stay" nothing_left

@@ -153,5 +153,5 @@ refused() {
 	nothing_left
 }
 
-conformance 233 235 239
+conformance 233 235 239 242
 cli_run life incremental again refused
