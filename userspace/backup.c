@@ -6,6 +6,7 @@
 #include "blkjob.h"
 #include "cleanup.h"
 #include "device.h"
+#include "image.h"
 #include "lock.h"
 #include "progress.h"
 #include "since.h"
@@ -47,9 +48,10 @@ static int wait_concluded(struct job *job, uint64_t deadline_us, bool quiet)
 
 /*
  * Whatever became of it, the consumer goes on without the layer. @all: the whole
- * group has completed.
+ * group has completed, and is what it should be; @bad: what is wrong with this
+ * image.
  */
-static int take_out(struct job *job, bool all)
+static int take_out(struct job *job, bool all, int bad)
 {
 	autofree char *dev = job_device(job), *path = device_path(job->target);
 	autolock struct lock lock = NO_LOCK;
@@ -74,18 +76,28 @@ static int take_out(struct job *job, bool all)
 		return fail(EX_ROLLED_BACK,
 			    "job %s was cancelled; the image on %s is incomplete",
 			    job->id, path);
+	if (bad)
+		return bad;
 	say("%s is an image of %s: %s saved, no write was held longer than %.1f ms",
 	    path, dev, size_format(copied, sizeof(copied), job->st.offset),
 	    job->st.pause_us == UNKNOWN ? 0 : job->st.pause_us / 1e3);
 	return moved ? fail(EX_ATTENTION, "%s", since_stays) : 0;
 }
 
+/* The checksums go with the layer. */
+static int verify_one(struct job *job, bool quiet)
+{
+	if (strcmp(job->st.result, "completed") || !job_has_checksums(job))
+		return 0;
+	return image_verify(job, quiet);
+}
+
 int backup_end(struct job *jobs, size_t n, bool end,
 	       const struct complete_options *opt)
 {
 	uint64_t deadline_us = complete_deadline(opt->timeout_us);
+	int err = 0, one, bad[BLKJOB_GROUP_MEMBERS] = { 0 };
 	bool all = true;
-	int err = 0, one;
 	size_t i;
 
 	for (i = 0; i < n && end && !err; i++)
@@ -94,10 +106,15 @@ int backup_end(struct job *jobs, size_t n, bool end,
 		err = wait_concluded(&jobs[i], deadline_us, opt->quiet);
 	if (err)
 		return err;
-	for (i = 0; i < n; i++)
-		all &= !strcmp(jobs[i].st.result, "completed");
 	for (i = 0; i < n; i++) {
-		one = take_out(&jobs[i], all);
+		bad[i] = verify_one(&jobs[i], opt->quiet);
+		/* Not known yet: it can be tried again. */
+		if (bad[i] && bad[i] != EX_TARGET)
+			return bad[i];
+		all &= !bad[i] && !strcmp(jobs[i].st.result, "completed");
+	}
+	for (i = 0; i < n; i++) {
+		one = take_out(&jobs[i], all, bad[i]);
 		if (!err || one == EX_ATTENTION)
 			err = one;
 	}

@@ -3,6 +3,8 @@
 
 #include "backup.h"
 #include "blkjob.h"
+#include "cleanup.h"
+#include "digest.h"
 #include "since.h"
 #include "start.h"
 #include "view.h"
@@ -25,9 +27,9 @@ static int check_view(const struct command *cmd, struct start_options *o,
 		      bool wait)
 {
 	if (o->group || o->bitmap || o->since || o->checkpoint || wait ||
-	    o->words[WORD_TARGET_IS_ZERO] ||
+	    o->words[WORD_TARGET_IS_ZERO] || o->words[WORD_CHECKSUM] ||
 	    !start_sync_is(o, o->words[WORD_SYNC] ? "none" : "full"))
-		return usage_error(cmd, "--snapshot goes with --sync none alone, and not with --group, --bitmap, --since, --checkpoint, --target-is-zero or --wait");
+		return usage_error(cmd, "--snapshot goes with --sync none alone, and not with --group, --bitmap, --since, --checkpoint, --target-is-zero, --verify or --wait");
 	o->words[WORD_SYNC] = "none";
 	return 0;
 }
@@ -50,6 +52,14 @@ static int start_with_view(const char *const *words,
 	return 0;
 }
 
+/* What the end needs: to hear only then that it is not there would be late. */
+static int check_verify(void)
+{
+	autoclose int fd = digest_open();
+
+	return fd < 0 ? -fd : 0;
+}
+
 static int run(const struct command *cmd, int argc, char **argv)
 {
 	struct start_options o = {
@@ -65,6 +75,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		  "break-snapshot|break-guest-write", 0 },
 		ARG("cbw-timeout", TIME, &o.cbw_timeout_us),
 		ARG("cbw-stored", ON, &o.words[WORD_CBW_STORED]),
+		ARG("verify", ON, &o.words[WORD_CHECKSUM]),
 		ARG("no-freeze", FLAG, &o.no_freeze),
 		ARG("freeze-timeout", TIME, &o.freeze_timeout_us),
 		ARG("group", TEXT, &o.group),
@@ -92,8 +103,11 @@ static int run(const struct command *cmd, int argc, char **argv)
 		err = check_view(cmd, &o, wait);
 	if (!err)
 		err = check(cmd, &o);
+	wait = wait || o.words[WORD_CHECKSUM];
 	if (!err && end.timeout_us && !wait)
 		err = usage_error(cmd, "--timeout needs --wait");
+	if (!err && o.words[WORD_CHECKSUM])
+		err = check_verify();
 	if (err)
 		return err;
 	/* What is not stored would be lost for the next one. */
@@ -147,6 +161,8 @@ const struct command cmd_backup = {
 	"  --discard            what is discarded on it is not needed any more, and leaves the\n"
 	"                       store\n"
 	"  --wait               return when the image is complete\n"
+	"  --verify             and when it was read back, and compared with checksums\n"
+	"                       taken while copying; prints its SHA-256\n"
 	"  --timeout TIME       detach if it is not by then\n",
 	.run = run,
 };

@@ -23,16 +23,6 @@ static void print_json(const struct job *job, const struct verify_result *r)
 	putchar('\n');
 }
 
-static void print_ranges(const char *what, const struct ranges *rs)
-{
-	size_t i;
-
-	for (i = 0; i < rs->n; i++)
-		printf("%s: %llu bytes at %llu\n", what,
-		       (unsigned long long)rs->r[i].len,
-		       (unsigned long long)rs->r[i].start);
-}
-
 static int conclude(const struct job *job, const struct verify_result *r)
 {
 	autofree char *source = device_path(job->source);
@@ -71,8 +61,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 		print_json(&job, &r);
 		msg_quiet(true);
 	} else {
-		print_ranges("differ", &r.differ);
-		print_ranges("not compared, being written", &r.busy);
+		output_ranges("differ", &r.differ);
+		output_ranges("not compared, being written", &r.busy);
 	}
 	return conclude(&job, &r);
 }

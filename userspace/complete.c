@@ -299,7 +299,7 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 {
 	autofree char *dev = job_device(job), *target = device_path(job->target);
 	autolv struct lv spare = { 0 };
-	bool own;
+	bool own, unverified = job_has_checksums(job);
 	int err = job_update(job);
 
 	if (err)
@@ -325,9 +325,9 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 	if (own)
 		lvm_remove(&spare);
 	if (!own && !strcmp(job->st.result, "completed"))
-		say("job %s %s; %s is a consistent copy of %s", job->id,
+		say("job %s %s; %s is a consistent copy of %s%s", job->id,
 		    job_is_backup(job) ? "had completed" : "cancelled", target,
-		    dev);
+		    dev, unverified ? ", and was not verified" : "");
 	else if (job_is_track(job))
 		say("job %s cancelled; %s is not tracked any more", job->id,
 		    dev);

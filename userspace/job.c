@@ -203,6 +203,11 @@ bool job_is_endless(const struct job *job)
 	return job_is_backup(job) && has_option(job, " sync none ");
 }
 
+bool job_has_checksums(const struct job *job)
+{
+	return has_option(job, " checksum on ");
+}
+
 bool job_unprepared(const struct job *job)
 {
 	autofree char *events = NULL;

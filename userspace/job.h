@@ -46,6 +46,8 @@ bool job_is_backup(const struct job *job);
 bool job_is_track(const struct job *job);
 /* Unless it is one that saves what is overwritten until it is told to end. */
 bool job_is_endless(const struct job *job);
+/* Does the kernel keep checksums of what the job copies? */
+bool job_has_checksums(const struct job *job);
 /* What the user calls the device: "vg0/data" or "/dev/mapper/x"; to be freed. */
 char *job_device(const struct job *job);
 /* One of the devices of a stack of ours. */

@@ -92,6 +92,16 @@ static const char *or_null(const char *word)
 	return *word ? word : NULL;
 }
 
+void output_ranges(const char *what, const struct ranges *rs)
+{
+	size_t i;
+
+	for (i = 0; i < rs->n; i++)
+		printf("%s: %llu bytes at %llu\n", what,
+		       (unsigned long long)rs->r[i].len,
+		       (unsigned long long)rs->r[i].start);
+}
+
 void output_job_json(struct json *j, const struct job *job)
 {
 	const struct status *st = &job->st;

@@ -24,6 +24,9 @@ void json_bool(struct json *j, const char *key, uint64_t value); /* UNKNOWN: nul
 /* An array of objects: start, length. */
 void json_ranges(struct json *j, const char *key, const struct ranges *rs);
 
+/* Lines "@what: N bytes at N". */
+void output_ranges(const char *what, const struct ranges *rs);
+
 void output_job_json(struct json *j, const struct job *job);
 /* One object and a newline, on stdout. */
 void output_job(const struct job *job);

@@ -41,6 +41,7 @@ const char *word_key(enum word_option word)
 		[WORD_TARGET_ERROR] = "on_target_error",
 		[WORD_CBW_ERROR] = "on_cbw_error",
 		[WORD_CBW_STORED] = "cbw_stored",
+		[WORD_CHECKSUM] = "checksum",
 		[WORD_SYNC] = "sync",
 		[WORD_UNMAP] = "unmap",
 		[WORD_TARGET_IS_ZERO] = "target_is_zero",

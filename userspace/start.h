@@ -31,6 +31,7 @@ enum word_option {
 	NR_LIVE_WORDS,		/* a running job can change those before */
 	WORD_CBW_ERROR = NR_LIVE_WORDS,
 	WORD_CBW_STORED,
+	WORD_CHECKSUM,
 	WORD_SYNC,
 	WORD_UNMAP,
 	WORD_TARGET_IS_ZERO,

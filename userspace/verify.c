@@ -9,13 +9,12 @@
  * have ended by then, and left its range equal or dirty.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "blkjob.h"
 #include "cleanup.h"
-#include "device.h"
+#include "leg.h"
 #include "map.h"
 #include "verify.h"
 
@@ -37,7 +36,7 @@ struct suspect {
 
 struct verify {
 	struct job *job;
-	int fd[2];		/* source, target device */
+	int fd[2];		/* by enum leg */
 	unsigned char *data[2];
 	uint64_t len;		/* bytes */
 	unsigned int unit;	/* bytes that are suspected as one */
@@ -59,56 +58,27 @@ static void verify_close(struct verify *v)
 
 static int verify_open(struct verify *v)
 {
-	dev_t devno[2] = { v->job->source, v->job->target };
 	unsigned int i;
+	int err = 0;
 
-	for (i = 0; i < 2; i++) {
-		autofree char *path = device_path(devno[i]);
-
-		v->fd[i] = device_open(devno[i], O_RDONLY | O_DIRECT);
-		if (v->fd[i] < 0)
-			return fail(EX_REFUSED, "cannot open %s: %s", path,
-				    strerror(-v->fd[i]));
-		if (posix_memalign((void **)&v->data[i], 4096, PIECE))
-			return fail(EX_REFUSED, "out of memory");
+	for (i = 0; i < 2 && !err; i++) {
+		err = leg_open(v->job, i, &v->fd[i]);
+		if (!err && posix_memalign((void **)&v->data[i], 4096, PIECE))
+			err = fail(EX_REFUSED, "out of memory");
 	}
-	return 0;
+	return err;
 }
 
-static int read_leg(struct verify *v, unsigned int leg, uint64_t start,
-		    size_t len)
+static int read_leg(struct verify *v, enum leg leg, uint64_t start, size_t len)
 {
-	const struct job *job = v->job;
-	uint64_t offset = leg ? job->target_offset : job->source_offset;
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pread(v->fd[leg], v->data[leg] + done, len - done,
-				  offset * 512 + start + done);
-		autofree char *path = NULL;
-
-		if (n > 0) {
-			done += n;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		path = device_path(leg ? job->target : job->source);
-		return fail(leg ? EX_TARGET : EX_SOURCE,
-			    "cannot read %s, the %s of job %s, between byte %llu and %llu: %s; see: dmesg",
-			    path, leg ? "target device" : "source", job->id,
-			    (unsigned long long)(start + done),
-			    (unsigned long long)(start + len),
-			    n ? strerror(errno) : "it ends there");
-	}
-	return 0;
+	return leg_read(v->job, leg, v->fd[leg], v->data[leg], start, len);
 }
 
 static int read_both(struct verify *v, uint64_t start, size_t len)
 {
-	int err = read_leg(v, 0, start, len);
+	int err = read_leg(v, LEG_SOURCE, start, len);
 
-	return err ? err : read_leg(v, 1, start, len);
+	return err ? err : read_leg(v, LEG_TARGET, start, len);
 }
 
 static bool equal_at(const struct verify *v, size_t at, size_t len)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What kernel/dm-blkjob-metadata.c needs of a kernel; see metadata.c. */
+/* What the files of kernel/ that are used here need of a kernel. */
 #ifndef KERNEL_SHIM_H
 #define KERNEL_SHIM_H
 

@@ -1,0 +1,286 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The command "backup --verify": an image is read back and compared with the
+# checksums of what was copied; and what is wrong is found, whoever did it.
+
+# shellcheck disable=SC2154 # set by lib-cli.sh
+# shellcheck source=lib-cli.sh
+. "$(dirname "$0")/lib-cli.sh"
+
+# pair [BYTES]
+pair() {
+	disk s "${1:-4194304}"
+	disk t "${1:-4194304}"
+	fill s 1
+	fill t 2
+	user u s
+	before=$(table u)
+}
+
+# slow [OPTION...]: that is not complete soon, in the background; $job.
+slow() {
+	background making backup "${dev[u]}" "${dev[lt]:-${dev[t]}}" --verify \
+		--speed 256K --buf-size 64K "$@"
+	said making ' started'
+	job=$(only_job)
+}
+
+taken_out() {
+	is table "$(table u)" "$before"
+	nothing_left
+}
+
+# The command has told the digest of the disk, all of it.
+told() {
+	local sum
+
+	sum=$(dd if="${dev[$1]}" iflag=direct bs=64K 2>/dev/null | sha256sum)
+	grep -q "sha256:${sum%% *} of $(($(sectors "$1") * 512)) bytes" "$out" || {
+		quote <"$out"
+		fail "not ${sum%% *}"
+	}
+}
+
+# no_digest: of what is not to be trusted.
+no_digest() {
+	if grep -q sha256: "$out"; then
+		fail "there is a digest"
+	fi
+}
+
+# good BYTES GRANULARITY [OPTION...]: of a device that nobody writes.
+good() {
+	pair "$1"
+	ends 0 'and all that was copied is there' backup "${dev[u]}" \
+		"${dev[t]}" --verify --granularity "$2" "${@:3}"
+	filled t 1
+	told t
+	taken_out
+}
+
+# written OPTION...: it is, in and before the sweep, and has zeroes.
+written() {
+	pair
+	must blkdiscard -z -o 1048576 -l 1000448 "${dev[s]}"
+	slow "$@"
+	fill u 3 4090 200
+	fill u 4 8191 1
+	fill u 5 0 1
+	fill u 6 2100 8
+	ends 0 '' set "$job" --speed 0
+	ended making 0 ' 4.0 MiB compared'
+	filled t 1 0 2048
+	filled t 1 4096 4096
+	told t
+	taken_out
+}
+
+# A sector of what was copied is changed behind our back.
+changed() {
+	pair
+	slow
+	job_is "$job" 'copied>=655360'
+	ends 0 '' pause "$job"
+	fill t 9 1000 1
+	ends 0 '' set "$job" --speed 0
+	ends 0 '' resume "$job"
+	ended making 5 'does not hold what was copied.*: 1 ranges differ, 64.0 KiB in all. The image is not to be trusted'
+	is differ "$(grep differ: "$out")" "differ: 65536 bytes at 458752"
+	no_digest
+	taken_out
+}
+
+# What was not saved yet may be changed: it is not copied yet.
+overwritten_later() {
+	pair
+	slow
+	ends 0 '' pause "$job"
+	fill t 9 8000 100
+	ends 0 '' set "$job" --speed 0
+	ends 0 '' resume "$job"
+	ended making 0 sha256:
+	told t
+}
+
+# lies FEATURE...: of a device that loses or changes what it has taken.
+lies() {
+	need_target flakey
+	pair
+	dm lt "0 8192 flakey ${dev[t]} 0 0 60 $*"
+	ends 5 'is not to be trusted' backup "${dev[u]}" "${dev[lt]}" --verify
+	grep -q '^differ: [0-9]* bytes at 0' "$out" || fail "not named"
+	no_digest
+	taken_out
+}
+
+# Reads again what it had read, as the target device did not take it.
+write_errors() {
+	pair
+	layer lt t
+	slow --granularity 1M --on-target-error ignore \
+		--on-cbw-error break-guest-write
+	bad lt t 3000 8
+	ends 0 '' set "$job" --speed 0
+	job_is "$job" 'target_errors>2' 'dirty<=1048576'
+	good_again lt t
+}
+
+# Some of a region was read; then that failed.
+read_errors() {
+	disk s 8M
+	disk t 8M
+	fill s 1
+	layer ss s
+	user u ss
+	before=$(table u)
+	slow --granularity 4M --on-source-error ignore
+	bad ss s 7000 8
+	ends 0 '' set "$job" --speed 0 --buf-size 16M
+	job_is "$job" 'source_errors>2' 'dirty<=4194304'
+	good_again ss s
+}
+
+# good_again LAYER DISK
+good_again() {
+	good_layer "$1" "$2"
+	ended making 0 'MiB compared'
+	filled t 1
+	told t
+	taken_out
+}
+
+good_layer() {
+	swap "$1" "0 $(sectors "$2") linear ${dev[$2]} 0"
+}
+
+# It cannot be read: nobody knows what it holds.
+unreadable() {
+	need_target dust
+	pair
+	dm lt "0 8192 dust ${dev[t]} 0 512"
+	slow
+	ctl message lt 0 addbadblock 5000
+	ends 0 '' set "$job" --speed 0
+	ctl message lt 0 enable
+	ended making 5 'cannot read .*between byte'
+	no_digest
+	taken_out
+}
+
+# Only what was copied has checksums; the digest is of all of it.
+listed() {
+	pair
+	printf '1M 64K\n3M 100\n' >"$BJ_TMP/bitmap"
+	ends 0 ': 68.0 KiB compared' backup "${dev[u]}" "${dev[t]}" --verify \
+		--sync bitmap --bitmap "$BJ_TMP/bitmap" --granularity 4K
+	filled t 1 2048 128
+	filled t 2 0 2048
+	told t
+	taken_out
+}
+
+endless() {
+	pair
+	background making backup "${dev[u]}" "${dev[t]}" --verify --sync none \
+		--granularity 4K
+	said making ' started'
+	job=$(only_job)
+	fill u 3 1024 16
+	fill u 4 960 256
+	must bj_dm message "blkjob.$job" 0 complete
+	ended making 0 ': 128.0 KiB compared'
+	filled t 1 960 256
+	filled t 2 1216 6976
+	told t
+	taken_out
+}
+
+# The check is interrupted: the image is there, and can be verified.
+interrupted() {
+	need_target delay
+	pair
+	layer lt t
+	slow
+	swap lt "0 8192 delay ${dev[t]} 0 700 ${dev[t]} 0 0"
+	ends 0 '' set "$job" --speed 0
+	job_is "$job" state=concluded
+	said making 'concluded'
+	sleep 0.3
+	kill -INT "${pid[making]}"
+	ended making 4 "job $job is complete, and is not verified. 'blkjob complete $job'"
+	no_digest
+	ends 0 ' backup +concluded ' list
+	good_layer lt t
+	fill u 3 0 8
+	if [ "$1" = cancel ]; then
+		ends 0 'is a consistent copy of .*, and was not verified' \
+			cancel "$job"
+	else
+		ends 0 'MiB compared' complete "$job"
+		told t
+	fi
+	filled t 1
+	taken_out
+}
+
+# One image of two is wrong.
+group() {
+	pair
+	disk s2 2M
+	disk t2 2M
+	fill s2 5
+	user u2 s2
+	background making backup --verify --group g "${dev[u]}:${dev[t]}" \
+		"${dev[u2]}:${dev[t2]}" --speed 256K --buf-size 64K
+	said making 'job .* started: .*'"${dev[t2]} "
+	job=$(blkjob list | awk -v t="${dev[t]}" '$0 ~ t "( |$)" { print $1 }')
+	job_is "$job" 'copied>=655360'
+	fill t 9 1000 1
+	ends 0 '' set "$job" --speed 0
+	job=$(blkjob list | awk -v t="${dev[t2]}" '$0 ~ t "( |$)" { print $1 }')
+	ends 0 '' set "$job" --speed 0
+	ended making 5 "^blkjob: ${dev[t]} does not hold what was copied"
+	is differ "$(grep differ: "$out")" "differ: 65536 bytes at 458752"
+	told t2
+	filled t2 5
+	taken_out
+}
+
+# By hand: what the message says, and when it does not.
+messages() {
+	local said
+
+	disk s 4M
+	disk t 4M
+	fill s 1
+	backup j s t paused on
+	refuses j EPERM 'began without checksum on' checksums
+	gone j
+	backup j s t paused on checksum on granularity 512
+	[[ $(bj_dm table "${BJ_PREFIX}j") == *" checksum on "* ]] ||
+		fail "not in the table"
+	refuses j EPERM 'before it has completed' checksums
+	tell j unmark 16 8
+	tell j resume
+	bj_wait_state j concluded
+	refuses j EINVAL 'the number of one region' checksums 8192
+	refuses j EINVAL 'the number of one region' checksums 0 1
+	said=$(bj_dm message "${BJ_PREFIX}j" 0 checksums)
+	is "the first lines" "$(cut -d ' ' -f 1 <<<"$said" | head -4 | xargs)" "0 8 24 32"
+	[[ ${said##*$'\n'} == next\ * ]] || fail "no next: ${said##*$'\n'}"
+	said=$(bj_dm message "${BJ_PREFIX}j" 0 checksums 8190)
+	[[ $said =~ ^8190\ [0-9a-f]{8}\ [0-9a-f]{8}$ ]] || fail "not $said"
+	gone j
+	backup j s t paused on checksum on
+	tell j cancel
+	bj_wait_state j concluded
+	refuses j EPERM 'before it has completed' checksums
+}
+
+cli_run "good 512 64K" "good 4194304 512" "good 4194816 4K" "good 5242880 1M" \
+	"good 9437696 4M --buf-size 4M" "good 4194304 64K --on-cbw-error break-guest-write" \
+	"written --granularity 4K" "written --cbw-stored --granularity 512" changed \
+	overwritten_later "lies 5 corrupt_bio_byte 32 w 1 0" "lies 1 drop_writes" \
+	write_errors read_errors unreadable listed endless \
+	"interrupted complete" "interrupted cancel" group messages
