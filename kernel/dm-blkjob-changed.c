@@ -13,8 +13,16 @@ int bj_checkpoint_refuse(struct blkjob *job, int r, const char *name,
 	return r;
 }
 
-static const char *state_word(const struct bj_md_bitmap *bitmap)
+/* What is being done to it counts until it is done. */
+static const char *state_word(struct bj_track *track,
+			      const struct bj_md_bitmap *bitmap)
 {
+	if (track->op == BJ_CHECKPOINT_BEGIN &&
+	    !strcmp(bitmap->name, track->name))
+		return "starting";
+	if (track->op == BJ_CHECKPOINT_DELETE &&
+	    !strcmp(bitmap->name, track->name))
+		return "deleting";
 	if (bitmap->flags & BLKJOB_MD_INCONSISTENT)
 		return "inconsistent";
 	return bitmap->flags & BLKJOB_MD_STARTING ? "starting" : "active";
@@ -43,11 +51,14 @@ int bj_checkpoint_list(struct blkjob *job, char *result, unsigned int maxlen)
 			break;
 		last = next->order;
 		DMEMIT("%s %llu %s\n", next->name, next->time,
-		       state_word(next));
+		       state_word(track, next));
 	}
-	if (track->op == BJ_CHECKPOINT_BEGIN &&
+	if ((track->op == BJ_CHECKPOINT_BEGIN ||
+	     track->op == BJ_CHECKPOINT_DELETE) &&
 	    bj_checkpoint_find(track, track->name) < 0)
-		DMEMIT("%s 0 starting\n", track->name);
+		DMEMIT("%s 0 %s\n", track->name,
+		       track->op == BJ_CHECKPOINT_BEGIN ? "starting" :
+							  "deleting");
 	spin_unlock_irq(&job->lock);
 	return 1;
 }

@@ -116,14 +116,12 @@ int track_begin(const struct job *job, const char *name)
 
 int track_delete(const struct job *job, const char *name)
 {
-	char before[16], state[16];
+	char state[16];
 	int err = track_check(job);
 
 	if (!err)
-		err = track_state(job, name, before);
-	if (!err)
 		err = job_send(job, "checkpoint-delete %s", name);
-	return err ? err : wait_while(job, name, before, state);
+	return err ? err : wait_while(job, name, "deleting", state);
 }
 
 int track_rename(const struct job *job, const char *name, const char *to)

@@ -238,6 +238,9 @@ bit_first() {
 	bj_data fill "${dev[j]}" 3 800 8 &
 	writer=$!
 	bj_wait j held=1
+	# Its bit is set, but not there yet: another one waits as well.
+	bj_data fill "${dev[j]}" 3 800 8 &
+	bj_wait j held=2
 	sleep 0.3
 	filled s 1 800 8
 	ctl resume lm
@@ -293,7 +296,7 @@ sent() {
 
 # A write that was sent before the bitmap was there may not be in the copy.
 in_flight() {
-	local writer
+	local writer before
 
 	pair
 	layer ls s
@@ -320,9 +323,11 @@ in_flight() {
 	writer=$!
 	sent j
 	drop j b ""
+	before=$(bj_status j metadata_writes)
 	tell j checkpoint c
-	listed j "c starting"
-	sleep 0.5
+	# A blank block and a superblock, two slots each: then it has to wait.
+	bj_wait j "metadata_writes>$((before + 3))"
+	sleep 1
 	is checkpoints "$(list j)" "c starting "
 	ctl resume ls
 	wait $writer || fail "the write failed"
