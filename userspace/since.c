@@ -163,9 +163,13 @@ int since_changed(const struct job *tracker, const char *name,
 
 	if (!err)
 		return 0;
-	return fail(EX_REFUSED,
-		    "job %s does not say what has changed since checkpoint %s: %s; is it there? See: blkjob checkpoint %s",
-		    tracker->id, name, strerror(-err), dev);
+	if (err == -EINVAL)
+		return fail(EX_REFUSED,
+			    "%s has no checkpoint %s, or not yet; see: blkjob checkpoint %s",
+			    dev, name, dev);
+	return fail(EX_ATTENTION,
+		    "job %s does not say what has changed since checkpoint %s: %s; see: blkjob status %s",
+		    tracker->id, name, strerror(-err), tracker->id);
 }
 
 /*-------------------------------- End --------------------------------*/

@@ -480,7 +480,7 @@ refused() {
 	started track "${dev[u]}" --metadata "${dev[m]}" --granularity 4K
 	ends 3 'has no checkpoint c;.* full backup with --checkpoint c' \
 		backup "${dev[u]}" "${dev[t]}" --since c
-	ends 3 'checkpoint c is not there' map "${dev[u]}" --since c
+	ends 3 'has no checkpoint c, or not yet' map "${dev[u]}" --since c
 	ends 3 'too small' backup "${dev[u]}" "${dev[small]}" --checkpoint c
 	checkpoints
 	backs_up --checkpoint c
