@@ -38,12 +38,4 @@ static void sums(void)
 	CHECK(bj_sum(4096, 0, zeroes, sizeof(zeroes)) == 0x29f05542);
 }
 
-int main(void)
-{
-	static const struct unit_case cases[] = {
-		{ "replies with checksums", replies },
-		{ "checksums", sums },
-	};
-
-	return ktap_run(cases, ARRAY_SIZE(cases));
-}
+KTAP_MAIN({ "replies with checksums", replies }, { "checksums", sums })
