@@ -273,6 +273,9 @@ static void extent_end(struct blkjob *job, struct bj_extent *extent)
 		extent_clear(job, extent);
 	if (!copied && pipe->clear_at == BJ_CLEAR_TAKEN)
 		bj_mark_dirty(job, extent->sector, extent->nr_sectors);
+	/* It may be in flight when the next sweep but one begins. */
+	if (extent->status)
+		pipe->trusted_pass = job->stats.passes + 3;
 	if (extent->status && extent->nr > 1)
 		be_careful(pipe, extent);
 	bj_busy_unlock(job->busy, extent->sector, extent->nr_sectors);

@@ -238,9 +238,8 @@ static bool near_enough(struct bj_mirror *mirror)
 	struct blkjob *job = mirror->job;
 	u64 passes = READ_ONCE(job->stats.passes);
 
-	/* Something failed, or is tried again in parts to find out what. */
-	if (READ_ONCE(job->io_failed) ||
-	    job->pipe.careful_first < job->pipe.careful_end)
+	/* Something failed, and may do so again: it is not as near as it seems. */
+	if (READ_ONCE(job->io_failed) || passes < job->pipe.trusted_pass)
 		return false;
 	if (passes > ready_passes(job) && nearly_copied(job))
 		return true;

@@ -175,6 +175,7 @@ struct bj_pipe {
 	u64 careful_first;		/* regions to take one at a time, ... */
 	u64 careful_end;		/* ... up to here; equal = none */
 	bool careful_again;		/* a failure in this sweep */
+	u64 trusted_pass;		/* no failure was seen for a while then */
 	bool wrapped;			/* the next extent begins a pass */
 	bool blocked;			/* all that is dirty is busy too */
 	bool no_zeroes;			/* the target device has refused them */
