@@ -220,6 +220,12 @@ interrupted() {
 	taken_out
 }
 
+# The job of this target device.
+job_to() {
+	job=$(sed -n "s|^blkjob: job \([0-9a-f]*\) started: .* to ${dev[$1]};.*|\1|p" \
+		"$BJ_TMP/out-making")
+}
+
 # One image of two is wrong.
 group() {
 	pair
@@ -229,12 +235,12 @@ group() {
 	user u2 s2
 	background making backup --verify --group g "${dev[u]}:${dev[t]}" \
 		"${dev[u2]}:${dev[t2]}" --speed 256K --buf-size 64K
-	said making 'job .* started: .*'"${dev[t2]} "
-	job=$(blkjob list | awk -v t="${dev[t]}" '$0 ~ t "( |$)" { print $1 }')
+	said making "started: .* to ${dev[t2]};"
+	job_to t
 	job_is "$job" 'copied>655359'
 	fill t 9 1000 1
 	ends 0 '' set "$job" --speed 0
-	job=$(blkjob list | awk -v t="${dev[t2]}" '$0 ~ t "( |$)" { print $1 }')
+	job_to t2
 	ends 0 '' set "$job" --speed 0
 	ended making 5 "^blkjob: ${dev[t]} does not hold what was copied"
 	is differ "$(grep differ: "$out")" "differ: 65536 bytes at 458752"
