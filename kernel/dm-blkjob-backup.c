@@ -23,6 +23,7 @@
  * bit may write.
  */
 #include "dm-blkjob-copy.h"
+#include "dm-blkjob-held.h"
 
 #define BJ_SKIPS	256	/* busy regions of a write looked at in one go */
 
@@ -36,27 +37,13 @@ struct bj_backup {
 	struct blkjob *job;
 	enum bj_backup_mode mode;	/* written under job->lock */
 	bool stopping;
-	atomic_t nr_held;		/* in parked and waiting */
-	struct bio_list parked;		/* job->lock; from map */
-	struct bio_list waiting;	/* worker */
+	struct bj_held held;
 	unsigned int nr_waiting;	/* worker; as of its last look at all */
 	u64 ticket;			/* worker; the last flush, 0 = none */
 	char note[BLKJOB_NOTE + 1];
-
-	/* Sending may sleep, and the worker must not. */
-	struct work_struct send;
-	spinlock_t released_lock;	/* irqsave */
-	struct bio_list released;
 };
 
 /*-------------------------- Foreground ---------------------------*/
-
-static int send_to_source(struct blkjob *job, struct bj_io *io, struct bio *bio)
-{
-	bio_set_dev(bio, bj_bdev(job, BJ_SOURCE));
-	bio->bi_iter.bi_sector = bj_leg_sector(job, BJ_SOURCE, io->sector);
-	return DM_MAPIO_REMAPPED;
-}
 
 static int map_flush(struct blkjob *job, struct bj_io *io, struct bio *bio)
 {
@@ -67,7 +54,7 @@ static int map_flush(struct blkjob *job, struct bj_io *io, struct bio *bio)
 	}
 	this_cpu_inc(job->cpu_stats->flushes);
 	bj_time_bio(job, bio);
-	return send_to_source(job, io, bio);
+	return bj_send_to(job, BJ_SOURCE, io->sector, bio);
 }
 
 static bool is_saved(struct blkjob *job, const struct bj_io *io)
@@ -84,7 +71,6 @@ static int backup_map(struct blkjob *job, struct bio *bio)
 {
 	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
 	struct bj_backup *backup = job->private;
-	unsigned long flags;
 
 	io->sector = dm_target_offset(job->ti, bio->bi_iter.bi_sector);
 	io->nr_sectors = bio_sectors(bio);
@@ -94,79 +80,14 @@ static int backup_map(struct blkjob *job, struct bio *bio)
 				READ_ONCE(job->sample_mask))))
 		bj_time_bio(job, bio);
 	if (READ_ONCE(backup->mode) == BJ_SOURCE_ONLY || is_saved(job, io))
-		return send_to_source(job, io, bio);
-	if (bio->bi_opf & REQ_NOWAIT) {
-		bio_wouldblock_error(bio);
-		return DM_MAPIO_SUBMITTED;
-	}
-	/* For its cgroup: who sends it on has another one. */
-	bio_set_dev(bio, bj_bdev(job, BJ_SOURCE));
-	io->held_since = ktime_get_ns();
-	atomic_inc(&backup->nr_held);
-	spin_lock_irqsave(&job->lock, flags);
-	bio_list_add(&backup->parked, bio);
-	spin_unlock_irqrestore(&job->lock, flags);
-	bj_kick(job);
-	return DM_MAPIO_SUBMITTED;
+		return bj_send_to(job, BJ_SOURCE, io->sector, bio);
+	return bj_held_park(&backup->held, io, bio);
 }
 
 static int backup_end_io(struct blkjob *job, struct bio *bio,
 			 blk_status_t *error)
 {
 	return DM_ENDIO_DONE;
-}
-
-/*------------------------ Letting go -----------------------------*/
-
-static void send_released(struct work_struct *work)
-{
-	struct bj_backup *backup = container_of(work, struct bj_backup, send);
-	struct bio_list list;
-	struct blk_plug plug;
-	struct bio *bio;
-
-	spin_lock_irq(&backup->released_lock);
-	list = backup->released;
-	bio_list_init(&backup->released);
-	spin_unlock_irq(&backup->released_lock);
-
-	blk_start_plug(&plug);
-	while ((bio = bio_list_pop(&list))) {
-		send_to_source(backup->job,
-			       dm_per_bio_data(bio, sizeof(struct bj_io)), bio);
-		dm_submit_bio_remap(bio, NULL);
-	}
-	blk_finish_plug(&plug);
-}
-
-/* It waits no more; the bio may be gone before long. */
-static void held_no_more(struct bj_backup *backup, struct bio *bio)
-{
-	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
-	struct blkjob *job = backup->job;
-	u64 ns = ktime_get_ns() - io->held_since;
-
-	atomic_dec(&backup->nr_held);
-	spin_lock_irq(&job->lock);
-	job->stats.pause_ns = max(job->stats.pause_ns, ns);
-	spin_unlock_irq(&job->lock);
-}
-
-static void let_go(struct bj_backup *backup, struct bio *bio)
-{
-	held_no_more(backup, bio);
-	spin_lock_irq(&backup->released_lock);
-	bio_list_add(&backup->released, bio);
-	spin_unlock_irq(&backup->released_lock);
-	queue_work(backup->job->wq, &backup->send);
-}
-
-static void end_held(struct bj_backup *backup, struct bio *bio,
-		     blk_status_t status)
-{
-	held_no_more(backup, bio);
-	bio->bi_status = status;
-	bio_endio(bio);
 }
 
 /*------------------- Old data cannot be saved --------------------*/
@@ -212,7 +133,7 @@ static void backup_urgent_failed(struct blkjob *job,
 {
 	enum bj_side side = bj_extent_side(extent);
 	struct bj_backup *backup = job->private;
-	struct bio_list list = backup->waiting;
+	struct bio_list list = backup->held.waiting;
 	struct bio *bio;
 
 	spin_lock_irq(&job->lock);
@@ -223,12 +144,12 @@ static void backup_urgent_failed(struct blkjob *job,
 	spin_unlock_irq(&job->lock);
 	if (job->opt.on_cbw_error != BJ_BREAK_GUEST_WRITE)
 		return;
-	bio_list_init(&backup->waiting);
+	bio_list_init(&backup->held.waiting);
 	while ((bio = bio_list_pop(&list))) {
 		if (touches(bio, extent))
-			end_held(backup, bio, extent->status);
+			bj_held_end(&backup->held, bio, extent->status);
 		else
-			bio_list_add(&backup->waiting, bio);
+			bio_list_add(&backup->held.waiting, bio);
 	}
 }
 
@@ -240,7 +161,7 @@ static void timed_out(struct bj_backup *backup, struct bio *bio)
 
 	/* No more than a hint, and no reason to break anything. */
 	if (bio_op(bio) == REQ_OP_DISCARD) {
-		end_held(backup, bio, BLK_STS_OK);
+		bj_held_end(&backup->held, bio, BLK_STS_OK);
 		return;
 	}
 	DMWARN_LIMIT("%s: old data at sector %llu could not be saved in %llu s: %s",
@@ -254,9 +175,9 @@ static void timed_out(struct bj_backup *backup, struct bio *bio)
 	__cbw_failed(job, "cbw-timeout");
 	spin_unlock_irq(&job->lock);
 	if (job->opt.on_cbw_error == BJ_BREAK_GUEST_WRITE)
-		end_held(backup, bio, BLK_STS_TIMEOUT);
+		bj_held_end(&backup->held, bio, BLK_STS_TIMEOUT);
 	else
-		let_go(backup, bio);
+		bj_held_let_go(&backup->held, bio);
 }
 
 /*----------------------------- Worker ----------------------------*/
@@ -284,25 +205,19 @@ static u64 look_at_held(struct bj_backup *backup)
 	struct bio_list list;
 	struct bio *bio;
 
-	spin_lock_irq(&job->lock);
-	bio_list_merge(&backup->waiting, &backup->parked);
-	bio_list_init(&backup->parked);
-	spin_unlock_irq(&job->lock);
-
-	list = backup->waiting;
-	bio_list_init(&backup->waiting);
+	bj_held_take(&backup->held, &list);
 	backup->nr_waiting = 0;
 	while ((bio = bio_list_pop(&list))) {
 		struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
 
 		if (READ_ONCE(job->noflush)) {
-			end_held(backup, bio, BLK_STS_DM_REQUEUE);
+			bj_held_end(&backup->held, bio, BLK_STS_DM_REQUEUE);
 		} else if (may_go(backup, io)) {
-			let_go(backup, bio);
+			bj_held_let_go(&backup->held, bio);
 		} else if (timeout && now - io->held_since >= timeout) {
 			timed_out(backup, bio);
 		} else {
-			bio_list_add(&backup->waiting, bio);
+			bio_list_add(&backup->held.waiting, bio);
 			backup->nr_waiting++;
 			first = min(first, io->held_since + timeout - now);
 		}
@@ -334,7 +249,7 @@ static int save_for(struct blkjob *job, struct bio *bio)
 /* In turn, so that a long discard does not keep others from being served. */
 static void save_old_data(struct bj_backup *backup)
 {
-	struct bio_list *waiting = &backup->waiting;
+	struct bio_list *waiting = &backup->held.waiting;
 	unsigned int idle = 0;
 	struct bio *bio;
 
@@ -356,7 +271,7 @@ static void backup_urgent(struct blkjob *job)
 	struct bj_backup *backup = job->private;
 	u64 wait;
 
-	if (!atomic_read(&backup->nr_held))
+	if (!atomic_read(&backup->held.nr))
 		return;
 	wait = look_at_held(backup);
 	if (READ_ONCE(backup->mode) == BJ_SAVE)
@@ -455,7 +370,7 @@ static unsigned int backup_held(struct blkjob *job)
 {
 	struct bj_backup *backup = job->private;
 
-	return atomic_read(&backup->nr_held);
+	return atomic_read(&backup->held.nr);
 }
 
 static bool backup_never(struct blkjob *job)
@@ -484,11 +399,7 @@ static int backup_ctr(struct blkjob *job, char *error)
 	if (job->opt.note)
 		strscpy(backup->note, job->opt.note, sizeof(backup->note));
 	job->opt.note = backup->note;
-	spin_lock_init(&backup->released_lock);
-	INIT_WORK(&backup->send, send_released);
-	bio_list_init(&backup->parked);
-	bio_list_init(&backup->waiting);
-	bio_list_init(&backup->released);
+	bj_held_init(&backup->held, job);
 
 	job->reads = &job->leg[BJ_SOURCE];
 	job->pipe.swept = job->opt.sync == BJ_SYNC_FULL;

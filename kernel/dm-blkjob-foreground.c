@@ -17,14 +17,6 @@ enum {
 	PATH_UNSYNCED,		/* dirty; mirror->unsynced */
 };
 
-static int send_to(struct blkjob *job, enum bj_side side, sector_t sector,
-		   struct bio *bio)
-{
-	bio_set_dev(bio, bj_bdev(job, side));
-	bio->bi_iter.bi_sector = bj_leg_sector(job, side, sector);
-	return DM_MAPIO_REMAPPED;
-}
-
 static int end_now(struct bio *bio)
 {
 	bio_endio(bio);
@@ -76,7 +68,7 @@ static bool send_unsynced(struct bj_mirror *mirror, struct bj_io *io,
 	mode = READ_ONCE(mirror->mode);
 	if (mode == BJ_MODE_TRACK || mode == BJ_MODE_SYNC) {
 		io->path = PATH_UNSYNCED;
-		send_to(mirror->job, BJ_SOURCE, io->sector, bio);
+		bj_send_to(mirror->job, BJ_SOURCE, io->sector, bio);
 		return true;
 	}
 	if (atomic_dec_and_test(&mirror->unsynced))
@@ -129,7 +121,7 @@ static __always_inline bool send_tracked(struct bj_mirror *mirror,
 	preempt_enable();
 	if (likely(tracked)) {
 		io->path = PATH_TRACKED;
-		send_to(mirror->job, BJ_SOURCE, io->sector, bio);
+		bj_send_to(mirror->job, BJ_SOURCE, io->sector, bio);
 	}
 	return tracked;
 }
@@ -155,9 +147,9 @@ static int send_write(struct bj_mirror *mirror, struct bj_io *io,
 
 		switch (mode) {
 		case BJ_MODE_SOURCE:
-			return send_to(job, BJ_SOURCE, io->sector, bio);
+			return bj_send_to(job, BJ_SOURCE, io->sector, bio);
 		case BJ_MODE_TARGET:
-			return send_to(job, BJ_TARGET, io->sector, bio);
+			return bj_send_to(job, BJ_TARGET, io->sector, bio);
 		case BJ_MODE_TRACK:
 			if (send_tracked(mirror, io, bio))
 				return DM_MAPIO_REMAPPED;
@@ -193,7 +185,7 @@ static int flush_leg(struct blkjob *job, enum bj_side side, struct bj_io *io,
 		     struct bio *bio)
 {
 	bj_time_bio(job, bio);
-	return send_to(job, side, io->sector, bio);
+	return bj_send_to(job, side, io->sector, bio);
 }
 
 /*

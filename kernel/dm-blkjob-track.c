@@ -37,13 +37,6 @@ static unsigned int parity(unsigned int mode)
 
 /*-------------------------- Foreground ---------------------------*/
 
-static int send_to_source(struct blkjob *job, struct bj_io *io, struct bio *bio)
-{
-	bio_set_dev(bio, bj_bdev(job, BJ_SOURCE));
-	bio->bi_iter.bi_sector = bj_leg_sector(job, BJ_SOURCE, io->sector);
-	return DM_MAPIO_REMAPPED;
-}
-
 static bool is_stable(struct bj_track *track, const struct bj_io *io)
 {
 	u64 first = bj_first_region(track->job, io->sector);
@@ -80,7 +73,6 @@ static int track_map(struct blkjob *job, struct bio *bio)
 {
 	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
 	struct bj_track *track = job->private;
-	unsigned long flags;
 
 	io->sector = dm_target_offset(job->ti, bio->bi_iter.bi_sector);
 	io->nr_sectors = bio_sectors(bio);
@@ -88,26 +80,14 @@ static int track_map(struct blkjob *job, struct bio *bio)
 	if (unlikely(bio->bi_opf & REQ_PREFLUSH)) {
 		this_cpu_inc(job->cpu_stats->flushes);
 		bj_time_bio(job, bio);
-		return send_to_source(job, io, bio);
+		return bj_send_to(job, BJ_SOURCE, io->sector, bio);
 	}
 	if (unlikely(bj_sampled(&job->cpu_stats->writes,
 				READ_ONCE(job->sample_mask))))
 		bj_time_bio(job, bio);
 	if (likely(may_pass(track, io)))
-		return send_to_source(job, io, bio);
-	if (bio->bi_opf & REQ_NOWAIT) {
-		bio_wouldblock_error(bio);
-		return DM_MAPIO_SUBMITTED;
-	}
-	/* For its cgroup: who sends it on has another one. */
-	bio_set_dev(bio, bj_bdev(job, BJ_SOURCE));
-	io->held_since = ktime_get_ns();
-	atomic_inc(&track->nr_held);
-	spin_lock_irqsave(&job->lock, flags);
-	bio_list_add(&track->parked, bio);
-	spin_unlock_irqrestore(&job->lock, flags);
-	bj_kick(job);
-	return DM_MAPIO_SUBMITTED;
+		return bj_send_to(job, BJ_SOURCE, io->sector, bio);
+	return bj_held_park(&track->held, io, bio);
 }
 
 static int track_end_io(struct blkjob *job, struct bio *bio,
@@ -201,56 +181,7 @@ bool bj_track_drained(struct bj_track *track)
 	return begun == ended;
 }
 
-/*------------------------ Letting go -----------------------------*/
-
-static void send_released(struct work_struct *work)
-{
-	struct bj_track *track = container_of(work, struct bj_track, send);
-	struct bio_list list;
-	struct blk_plug plug;
-	struct bio *bio;
-
-	spin_lock_irq(&track->released_lock);
-	list = track->released;
-	bio_list_init(&track->released);
-	spin_unlock_irq(&track->released_lock);
-
-	blk_start_plug(&plug);
-	while ((bio = bio_list_pop(&list))) {
-		send_to_source(track->job,
-			       dm_per_bio_data(bio, sizeof(struct bj_io)), bio);
-		dm_submit_bio_remap(bio, NULL);
-	}
-	blk_finish_plug(&plug);
-}
-
-/* It waits no more; the bio may be gone before long. */
-static void held_no_more(struct bj_track *track, const struct bj_io *io)
-{
-	struct blkjob *job = track->job;
-	u64 ns = ktime_get_ns() - io->held_since;
-
-	atomic_dec(&track->nr_held);
-	spin_lock_irq(&job->lock);
-	job->stats.pause_ns = max(job->stats.pause_ns, ns);
-	spin_unlock_irq(&job->lock);
-}
-
-static void let_go(struct bj_track *track, struct bio *bio)
-{
-	held_no_more(track, dm_per_bio_data(bio, sizeof(struct bj_io)));
-	spin_lock_irq(&track->released_lock);
-	bio_list_add(&track->released, bio);
-	spin_unlock_irq(&track->released_lock);
-	queue_work(track->job->wq, &track->send);
-}
-
-static void give_back(struct bj_track *track, struct bio *bio)
-{
-	held_no_more(track, dm_per_bio_data(bio, sizeof(struct bj_io)));
-	bio->bi_status = BLK_STS_DM_REQUEUE;
-	bio_endio(bio);
-}
+/*------------------------ Held writes ----------------------------*/
 
 void bj_track_mark(struct bj_track *track, int place, u64 first, u64 last)
 {
@@ -282,23 +213,17 @@ static void look_at_held(struct bj_track *track)
 	struct bio_list list;
 	struct bio *bio;
 
-	spin_lock_irq(&job->lock);
-	bio_list_merge(&track->waiting, &track->parked);
-	bio_list_init(&track->parked);
-	spin_unlock_irq(&job->lock);
-
-	list = track->waiting;
-	bio_list_init(&track->waiting);
+	bj_held_take(&track->held, &list);
 	while ((bio = bio_list_pop(&list))) {
 		struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
 
 		if (READ_ONCE(job->noflush)) {
-			give_back(track, bio);
+			bj_held_end(&track->held, bio, BLK_STS_DM_REQUEUE);
 		} else if (may_pass(track, io)) {
-			let_go(track, bio);
+			bj_held_let_go(&track->held, bio);
 		} else {
 			mark(track, io);
-			bio_list_add(&track->waiting, bio);
+			bio_list_add(&track->held.waiting, bio);
 		}
 	}
 }
@@ -414,7 +339,7 @@ static bool track_step(struct blkjob *job)
 		wake_up(&job->drained);
 		return false;
 	}
-	if (atomic_read(&track->nr_held))
+	if (atomic_read(&track->held.nr))
 		look_at_held(track);
 
 	spin_lock_irq(&job->lock);
@@ -471,7 +396,7 @@ static unsigned int track_held(struct blkjob *job)
 {
 	struct bj_track *track = job->private;
 
-	return atomic_read(&track->nr_held);
+	return atomic_read(&track->held.nr);
 }
 
 static bool track_never(struct blkjob *job)
@@ -505,11 +430,7 @@ static int track_ctr(struct blkjob *job, char *error)
 	job->private = track;
 	track->job = job;
 	track->active = -1;
-	spin_lock_init(&track->released_lock);
-	INIT_WORK(&track->send, send_released);
-	bio_list_init(&track->parked);
-	bio_list_init(&track->waiting);
-	bio_list_init(&track->released);
+	bj_held_init(&track->held, job);
 	job->reads = &job->leg[BJ_SOURCE];
 
 	track->flying = alloc_percpu(struct bj_flying);

@@ -8,6 +8,7 @@
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 
+#include "dm-blkjob-held.h"
 #include "dm-blkjob-mdio.h"
 
 /* Writes on one CPU, by the parity of their epoch: sent, and seen to end. */
@@ -48,15 +49,7 @@ struct bj_track {
 	unsigned int rcu_done;
 	bool rcu_running;
 
-	/* Writes that wait for their bits. */
-	atomic_t nr_held;
-	struct bio_list parked;		/* job->lock; from map */
-	struct bio_list waiting;	/* worker */
-
-	/* Sending may sleep, and the worker must not. */
-	struct work_struct send;
-	spinlock_t released_lock;	/* irqsave */
-	struct bio_list released;
+	struct bj_held held;		/* writes that wait for their bits */
 
 	/* The batch that is being written holds these blocks of the active one. */
 	unsigned int nr_blocks;		/* 0 = something else */

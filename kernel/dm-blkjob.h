@@ -461,4 +461,13 @@ static inline sector_t bj_leg_sector(struct blkjob *job, enum bj_side side,
 	return job->leg[side].start + sector;
 }
 
+/* In map: what a bio does that has @sector of the job. DM_MAPIO_REMAPPED. */
+static inline int bj_send_to(struct blkjob *job, enum bj_side side,
+			     sector_t sector, struct bio *bio)
+{
+	bio_set_dev(bio, bj_bdev(job, side));
+	bio->bi_iter.bi_sector = bj_leg_sector(job, side, sector);
+	return DM_MAPIO_REMAPPED;
+}
+
 #endif
