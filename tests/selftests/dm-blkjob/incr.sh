@@ -85,6 +85,8 @@ writer() {
 		for ((n = 11; ; n++)); do
 			write u $n || exit 1
 			[ ! -e "$BJ_TMP/stop" ] || exit 0
+			# All of them are replayed
+			sleep 0.05
 		done
 	) &
 	pid[writer]=$!
