@@ -353,6 +353,10 @@ group() {
 	nothing_left
 }
 
+none_left() {
+	[ -z "$(leftovers)" ]
+}
+
 # The layers go, as at a reboot, in the middle of a backup as well; what is on
 # disk counts.
 again() {
@@ -368,13 +372,13 @@ again() {
 	backs_up --checkpoint c
 	fill u 2 8 64
 	swap u "$table"
-	wait_for "the layer stays" nothing_left
+	wait_for "the layer stays" none_left
 	started track "${dev[u]}" --metadata "${dev[m]}"
 	changed "4096+32768"
 	slow 512
 	fill u 3 2048 8
 	swap u "$table"
-	wait_for "the layers stay" nothing_left
+	wait_for "the layers stay" none_left
 	started track "${dev[u]}" --metadata "${dev[m]}"
 	checkpoints c blkjob.backup
 	changed "4096+32768 1048576+4096"
