@@ -293,7 +293,7 @@ anchor() {
 		--buf-size 64K --bitmap-mode always
 	fill u 4 8184 8
 	# One was saved for the write
-	job_is "$job" offset\>=131072
+	job_is "$job" offset\>=262144
 	ends 0 cancelled cancel "$job"
 	checkpoints c
 	ends 0 '' map "${dev[u]}" --since c --json
