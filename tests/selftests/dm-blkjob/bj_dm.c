@@ -164,6 +164,17 @@ static int get(const char *name, int nr, char **keys)
 	return 0;
 }
 
+static unsigned long long number(const char *word, const char *condition)
+{
+	size_t digits = strspn(word, "0123456789");
+
+	if (!digits || word[digits]) {
+		printf("%s has no number\n", condition);
+		exit(2);
+	}
+	return strtoull(word, NULL, 10);
+}
+
 /* KEY=WORD[|WORD]..., KEY<NUMBER or KEY>NUMBER */
 static int holds(const char *line, const char *condition)
 {
@@ -175,9 +186,9 @@ static int holds(const char *line, const char *condition)
 	if (dm_field(line, key, value, sizeof(value)))
 		return 0;
 	if (condition[len] == '<')
-		return strtoull(value, NULL, 10) < strtoull(rest, NULL, 10);
+		return strtoull(value, NULL, 10) < number(rest, condition);
 	if (condition[len] == '>')
-		return strtoull(value, NULL, 10) > strtoull(rest, NULL, 10);
+		return strtoull(value, NULL, 10) > number(rest, condition);
 	snprintf(words, sizeof(words), "%s", rest);
 	for (word = strtok_r(words, "|", &save); word;
 	     word = strtok_r(NULL, "|", &save))

@@ -266,7 +266,7 @@ always() {
 	anchored
 	slow 1K --bitmap-mode always
 	fill u 4 2048 8
-	job_is "$job" offset\>=8192
+	job_is "$job" 'offset>8191'
 	ends 0 cancelled cancel "$job"
 	checkpoints c
 	ends 0 '' map "${dev[u]}" --since c --json
@@ -293,7 +293,7 @@ anchor() {
 		--buf-size 64K --bitmap-mode always
 	fill u 4 8184 8
 	# One was saved for the write
-	job_is "$job" offset\>=262144
+	job_is "$job" 'offset>131071'
 	ends 0 cancelled cancel "$job"
 	checkpoints c
 	ends 0 '' map "${dev[u]}" --since c --json
