@@ -276,10 +276,10 @@ view_by_hand() {
 	fill b 1
 	device /dev/sdb b
 	device /dev/sdc c
-	holds "$(rst_block 6 | wc -l) >= 12"
+	holds "$(rst_block 7 | wc -l) >= 12"
 	dm data "0 32768 linear ${dev[b]} 0"
 	[ -e /dev/mapper/data ] || must dmsetup mknodes data
-	script 6 job
+	script 7 job
 	no_links
 	[[ $(bj_dm table data) == *" linear "* ]] || fail "no linear table at the end"
 	filled data 1
