@@ -87,7 +87,7 @@ static const u16 state_next[BJ_NR_KINDS][BLKJOB_NR_STATES] = {
 		[BLKJOB_CREATED]	= R | P | X,
 		[BLKJOB_RUNNING]	= P | W | X | E,
 		[BLKJOB_PAUSED]		= R | W | X,
-		[BLKJOB_WAITING]	= P | X | E,
+		[BLKJOB_WAITING]	= R | X | E,
 		[BLKJOB_ABORTING]	= E,
 		[BLKJOB_CONCLUDED]	= 0,
 	},
