@@ -54,18 +54,6 @@ static int general_usage(FILE *f)
 	return f == stdout ? EX_DONE : EX_USAGE;
 }
 
-int usage_error(const struct command *cmd, const char *fmt, ...)
-{
-	va_list ap;
-
-	fprintf(stderr, "blkjob %s: ", cmd->name);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fprintf(stderr, "; see: blkjob help %s\n", cmd->name);
-	return EX_USAGE;
-}
-
 static int help(int argc, char **argv)
 {
 	const struct command *cmd;
