@@ -88,6 +88,8 @@ bool state_verbs(const struct verb *verbs, int nr);
 bool state_observe(const struct status *status, const uint64_t errors[2]);
 /* May a job go from one state to the other? "" = it was just made. */
 bool state_follows(const char *from, const char *to);
+/* May the instant of a soft cancel be over? Later writes are the source's. */
+bool state_let_go(void);
 /* The states that are possible now, for a message. */
 const char *state_words(void);
 

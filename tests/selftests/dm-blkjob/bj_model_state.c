@@ -301,6 +301,16 @@ bool state_observe(const struct status *status, const uint64_t errors[2])
 	return nr;
 }
 
+bool state_let_go(void)
+{
+	int i;
+
+	for (i = 0; i < possible.nr; i++)
+		if (possible.at[i].past)
+			return true;
+	return false;
+}
+
 const char *state_words(void)
 {
 	static char words[1024];

@@ -409,7 +409,7 @@ void step_look(void)
 		run.looks++;
 		data_check_disk(source->disk, source->offset, none,
 				"the source");
-		if (!run.last.in_flight)
+		if (!run.last.in_flight && !state_let_go())
 			data_check_same(source->disk, source->offset,
 					target->disk, target->offset, exempt,
 					"the target device, where it is clean");
