@@ -20,7 +20,7 @@ pair() {
 # slow [OPTION...]: an image that is not complete soon.
 slow() {
 	pair
-	started backup "${dev[u]}" "${dev[t]}" --speed 256K --buf-size 64K "$@"
+	started backup "${dev[u]}" "${dev[t]}" --speed 32K --buf-size 64K "$@"
 }
 
 # The device has the table that it had; of the job nothing is left.
@@ -107,7 +107,7 @@ extended() {
 	vg a
 	lv data -L 8M "$BJ_VG"
 	fill data 1
-	background waiting backup "$BJ_VG/data" "${dev[t]}" --speed 256K \
+	background waiting backup "$BJ_VG/data" "${dev[t]}" --speed 32K \
 		--buf-size 64K --wait
 	said waiting running
 	must lvextend -q -l +1 "$BJ_VG/data"
@@ -119,7 +119,7 @@ extended() {
 # signal NAME: of who waits; anybody can come back.
 signal() {
 	pair
-	background waiting backup "${dev[u]}" "${dev[t]}" --speed 256K \
+	background waiting backup "${dev[u]}" "${dev[t]}" --speed 32K \
 		--buf-size 64K --wait
 	said waiting running
 	job=$(only_job)
@@ -135,7 +135,7 @@ signal() {
 target_fails() {
 	pair
 	layer tt t
-	background waiting backup "${dev[u]}" "${dev[tt]}" --speed 256K \
+	background waiting backup "${dev[u]}" "${dev[tt]}" --speed 32K \
 		--buf-size 64K --wait
 	said waiting running
 	dead tt

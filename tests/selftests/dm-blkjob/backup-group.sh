@@ -126,7 +126,7 @@ together() {
 	file_system log
 	write data log
 	ends 0 'of one instant, with file systems frozen' backup --group db \
-		"$BJ_VG/data:${dev[t1]}" "$BJ_VG/log:${dev[t2]}" --speed 256K
+		"$BJ_VG/data:${dev[t1]}" "$BJ_VG/log:${dev[t2]}" --speed 32K
 	ends 0 '"group":"db"' list --json
 	is types "$(json jobs "$out" type | xargs)" "backup backup"
 	ends 0 '' pause db

@@ -222,7 +222,7 @@ paced() {
 
 cancelled() {
 	pair 16M
-	backup j s t speed 1048576 "$@"
+	backup j s t speed 65536 "$@"
 	half j
 	load a half 1
 	work a
@@ -244,7 +244,7 @@ suspended() {
 	local i
 
 	pair 32M
-	backup j s t speed 1048576 "$@"
+	backup j s t speed 65536 "$@"
 	half j
 	load a half 1
 	for i in 1 2 3 4; do
@@ -267,13 +267,13 @@ replaced() {
 
 	pair 16M
 	n=$(sectors s)
-	backup j s t speed 1048576
+	backup j s t speed 65536
 	load a j 1
 	work a
 	swap j "0 $n linear ${dev[s]} 0"
 	work a
 	# The same job again would be another instant: first the old one must go
-	swap j "$(type_line backup s t speed 1048576)"
+	swap j "$(type_line backup s t speed 65536)"
 	work a
 	must_fail EBUSY 'is the (source|target device) of another job' \
 		bj_dm load "${BJ_PREFIX}j" "$(type_line backup s t)"
@@ -323,14 +323,14 @@ sizes() {
 # A job keeps to the length it has. What is not there cannot be written.
 resized() {
 	pair 16M
-	backup j s t speed 1048576
+	backup j s t speed 65536
 	truncate -s 24M "$BJ_TMP/file-s"
 	must losetup -c "${dev[s]}"
 	tell j set speed 0
 	ended j
 	filled t 1
 	gone j
-	backup j t s speed 1048576
+	backup j t s speed 65536
 	truncate -s 8M "$BJ_TMP/file-s"
 	must losetup -c "${dev[s]}"
 	tell j set speed 0

@@ -19,7 +19,7 @@ pair() {
 # A job that will not be ready by itself.
 slow() {
 	pair
-	started mirror "${dev[u]}" "${dev[t]}" --speed 1M --buf-size 64K \
+	started mirror "${dev[u]}" "${dev[t]}" --speed 64K --buf-size 64K \
 		--latency-bound 150
 }
 
@@ -336,7 +336,7 @@ helper_died() {
 by_hand() {
 	pair
 	gone u
-	mirror a s t speed 1048576
+	mirror a s t speed 65536
 	ends 0 '^status +running' status "${BJ_PREFIX}a"
 	ends 0 '' set "${dev[a]}" --speed 0
 	ends 0 'ready' wait "${BJ_PREFIX}a"
@@ -364,7 +364,7 @@ signal() {
 # Also while it is to switch: not by itself then.
 signal_to_migrate() {
 	pair
-	background migrating migrate "${dev[u]}" --to "${dev[t]}" --speed 1M
+	background migrating migrate "${dev[u]}" --to "${dev[t]}" --speed 64K
 	said migrating running
 	job=$(only_job)
 	kill -INT "${pid[migrating]}"
@@ -414,7 +414,7 @@ exit_detached() {
 exit_target_error() {
 	pair
 	layer tt t
-	started mirror "${dev[u]}" "${dev[tt]}" --speed 1M
+	started mirror "${dev[u]}" "${dev[tt]}" --speed 64K
 	swap tt "0 32768 error"
 	ends 5 'target-write-error' wait "$job" --concluded
 	filled u 1

@@ -21,7 +21,7 @@ pair() {
 # slow [OPTION...]: that is not complete soon, in the background; $job.
 slow() {
 	background making backup "${dev[u]}" "${dev[lt]:-${dev[t]}}" --verify \
-		--speed 256K --buf-size 64K "$@"
+		--speed 32K --buf-size 64K "$@"
 	said making ' started'
 	job=$(only_job)
 }
@@ -234,7 +234,7 @@ group() {
 	fill s2 5
 	user u2 s2
 	background making backup --verify --group g "${dev[u]}:${dev[t]}" \
-		"${dev[u2]}:${dev[t2]}" --speed 256K --buf-size 64K
+		"${dev[u2]}:${dev[t2]}" --speed 32K --buf-size 64K
 	said making "started: .* to ${dev[t2]};"
 	job_to t
 	job_is "$job" 'copied>655359'

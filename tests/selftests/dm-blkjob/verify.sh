@@ -18,7 +18,7 @@ pair() {
 # A job that will not be ready by itself.
 slow() {
 	pair
-	started mirror "${dev[u]}" "${dev[t]}" --speed 1M --buf-size 64K
+	started mirror "${dev[u]}" "${dev[t]}" --speed 64K --buf-size 64K
 }
 
 # ready OPTION...: a job that has caught up.
