@@ -441,10 +441,12 @@ void bj_active_release(struct bj_mirror *mirror)
 	struct bj_active *active, *next;
 	enum bj_side side;
 	LIST_HEAD(list);
-	u64 now = ktime_get_ns();
 	bool requeue;
+	u64 now;
 
 	spin_lock_irq(&job->lock);
+	/* Under the lock: none of them was held after it. */
+	now = ktime_get_ns();
 	requeue = job->noflush && job->state == BLKJOB_PENDING;
 	if (requeue || job->state != BLKJOB_PENDING) {
 		list_splice_init(&mirror->held, &list);

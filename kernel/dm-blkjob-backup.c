@@ -199,13 +199,15 @@ static bool may_go(struct bj_backup *backup, const struct bj_io *io)
 /* Look at all that wait. Returns ns until the first one has waited too long. */
 static u64 look_at_held(struct bj_backup *backup)
 {
-	u64 now = ktime_get_ns(), timeout = timeout_ns(backup->job);
+	u64 timeout = timeout_ns(backup->job);
 	struct blkjob *job = backup->job;
-	u64 first = U64_MAX;
+	u64 now, first = U64_MAX;
 	struct bio_list list;
 	struct bio *bio;
 
 	bj_held_take(&backup->held, &list);
+	/* Not earlier: none of them has begun to wait after it. */
+	now = ktime_get_ns();
 	backup->nr_waiting = 0;
 	while ((bio = bio_list_pop(&list))) {
 		struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));

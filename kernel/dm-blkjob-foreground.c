@@ -285,8 +285,8 @@ int bj_mirror_end_io(struct blkjob *job, struct bio *bio, blk_status_t *error)
 void bj_mirror_unpark(struct bj_mirror *mirror)
 {
 	struct blkjob *job = mirror->job;
-	u64 longest = 0, now = ktime_get_ns();
 	struct bio_list list;
+	u64 now, longest = 0;
 	struct bio *bio;
 
 	if (!atomic_read(&mirror->nr_parked))
@@ -295,6 +295,8 @@ void bj_mirror_unpark(struct bj_mirror *mirror)
 	list = mirror->parked;
 	bio_list_init(&mirror->parked);
 	spin_unlock_irq(&job->lock);
+	/* Not earlier: none of them has begun to wait after it. */
+	now = ktime_get_ns();
 
 	while ((bio = bio_list_pop(&list))) {
 		struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));

@@ -66,6 +66,7 @@ loaded() {
 	ended j
 	say "saved for the writer: $(bj_status j cbw) of $((32 << 20))"
 	holds "$(bj_status j cbw) > 0"
+	holds "$(bj_status j pause_us) < $((BJ_TIMEOUT * 1000000))"
 	filled t 1
 	verify s a
 	verify j a

@@ -38,6 +38,7 @@ struct leg {
 	uint64_t offset;	/* of the device on it */
 	enum fault fault;
 	bool was_bad;		/* since the job began */
+	bool ate_flushes;	/* since then: dm-error has nothing to flush */
 };
 extern struct leg leg[2];
 

@@ -134,6 +134,7 @@ void leg_set(int i, enum fault fault, uint64_t *state)
 	bad = fault == BAD || fault == PARTLY || fault == READ_ONLY;
 	if (bad) {
 		l->was_bad = true;
+		l->ate_flushes |= fault == BAD;
 		data_bad(i, true);
 	}
 	if (fault == HANGS)

@@ -31,8 +31,14 @@ quote() {
 	sed 's/^/# /'
 }
 
+# What is wrong, and what the devices say then.
 fail() {
+	local name
+
 	say "$*"
+	for name in "${dms[@]}"; do
+		say "$name: $(bj_dm status "$BJ_PREFIX$name" 2>&1)"
+	done
 	exit 1
 }
 
