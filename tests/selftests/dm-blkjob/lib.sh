@@ -105,6 +105,8 @@ bj_run() {
 	echo "1..$#"
 	for words; do
 		number=$((number + 1))
+		# For who reads the kernel's log.
+		echo "check: case $number $words" >/dev/kmsg
 		since=${EPOCHREALTIME/./}
 		# shellcheck disable=SC2086 # words it is
 		bj_case $words
