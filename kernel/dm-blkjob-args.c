@@ -247,6 +247,7 @@ static const struct bj_option options[] = {
 	{ "group", M | B, false, AT(group), parse_group, NULL, 0 },
 	{ "identity", T, false, AT(identity), parse_text, NULL,
 	  BLKJOB_MD_IDENTITY },
+	{ "spill", B, false, AT(spill), parse_text, NULL, BLKJOB_SPILL_PATH },
 	{ "note", B, false, AT(note), parse_text, NULL, BLKJOB_NOTE },
 };
 

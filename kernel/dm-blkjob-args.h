@@ -63,6 +63,7 @@ struct bj_options {
 	bool paused;
 	const char *group;	/* NULL = none */
 	const char *identity;	/* of the source, as kept in metadata; likewise */
+	const char *spill;	/* a device; likewise */
 	const char *note;	/* of who made the job, for who ends it; likewise */
 };
 

@@ -14,7 +14,7 @@
  *		is slow or dead does not delay a write before the buffers are
  *		full.
  *   STORED	with on_cbw_error break-guest-write: a write that fails must not
- *		have been sent
+ *		have been sent. On the spill device they are stored, too.
  *   FLUSHED	with cbw_stored: the image never has less than a crash leaves of
  *		the source
  *
@@ -391,6 +391,7 @@ static enum bj_clear_at clear_at(const struct bj_options *opt)
 static int backup_ctr(struct blkjob *job, char *error)
 {
 	struct bj_backup *backup = kzalloc_obj(*backup);
+	int r;
 
 	snprintf(error, BJ_ERROR_LEN, "there is no memory for the backup");
 	if (!backup)
@@ -411,6 +412,9 @@ static int backup_ctr(struct blkjob *job, char *error)
 	if (bj_regions_prepare(&job->map) || bj_pipe_add_urgent(job) ||
 	    bj_views_init(job))
 		return -ENOMEM;
+	r = bj_spill_init(job, error);
+	if (r)
+		return r;
 	if (job->opt.checksum && bj_checksums_init(job, error))
 		return -ENOMEM;
 	return bj_legs_source_alone(job, error);
@@ -418,6 +422,7 @@ static int backup_ctr(struct blkjob *job, char *error)
 
 static void backup_dtr(struct blkjob *job)
 {
+	bj_spill_exit(job);
 	bj_views_exit(job);
 	bj_checksums_exit(job);
 	kfree(job->private);
@@ -443,5 +448,6 @@ const struct blkjob_type bj_backup_type = {
 	.synced = backup_never,
 	.diverged = backup_never,
 	.message = bj_checksums_message,
+	.status = bj_spill_status,
 	.help = "checksums [<region>]           of what was copied, when completed\n",
 };

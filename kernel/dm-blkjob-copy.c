@@ -32,16 +32,26 @@ static void piece_landed(struct blkjob *job)
 		wake_up(&job->drained);
 }
 
-static void piece_done(struct bj_slot *slot)
+void bj_piece_back(struct blkjob *job, struct bj_extent *extent)
 {
-	struct bj_extent *extent = slot->extent;
-	struct blkjob *job = slot->job;
-
 	/* A failed extent goes no further. */
 	if (extent->status || extent->abandoned)
 		extent_stop(extent);
 	if (!--extent->pieces && extent->lane->extent != extent)
 		bj_extent_done(job, extent);
+	else
+		bj_extent_spilled(job, extent);
+}
+
+static void piece_done(struct bj_slot *slot)
+{
+	struct bj_extent *extent = slot->extent;
+
+	if (slot->lane != extent->lane)
+		extent->spilled--;
+	if (extent->spilled && (extent->status || extent->abandoned))
+		bj_spill_drop(slot->job, extent);
+	bj_piece_back(slot->job, extent);
 	/* Last: a free slot promises a free extent, but for pipe.stored. */
 	bj_slot_put(slot);
 }
@@ -106,7 +116,7 @@ static bool piece_keep(struct bj_slot *slot, blk_status_t status)
 	struct blkjob *job = slot->job;
 
 	if (!slot->writing || extent->marked ||
-	    job->pipe.clear_at != BJ_CLEAR_READ)
+	    job->pipe.clear_at == BJ_CLEAR_TAKEN)
 		return false;
 	list_add_tail(&slot->list, &job->pipe.kept);
 	bj_error(job, BJ_TARGET, "write", status,
@@ -125,7 +135,23 @@ static bool piece_go_on(struct bj_slot *slot)
 		if (!extent->unread)
 			bj_extent_read(slot->job, extent);
 	}
+	if (!slot->writing && bj_spill_take(slot))
+		return true;
 	return piece_write(slot);
+}
+
+/* The same, of a bio to or from the spill device. */
+static void piece_spill_ended(struct bj_slot *slot)
+{
+	struct blkjob *job = slot->job;
+	enum bj_spill_next next;
+
+	next = bj_spill_ended(slot);
+	if (next == BJ_SPILL_WRITE && piece_write(slot))
+		return;
+	if (next != BJ_SPILL_STORED)
+		piece_done(slot);
+	piece_landed(job);
 }
 
 /* A bio ended: go on with the piece, or it is finished. */
@@ -135,8 +161,12 @@ static void piece_ended(struct bj_slot *slot)
 	struct blkjob *job = slot->job;
 	blk_status_t status = slot->bio.bi_status;
 
-	job->pipe.on_leg[slot->writing ? BJ_TARGET : BJ_SOURCE] -= slot->bytes;
 	bio_uninit(&slot->bio);
+	if (slot->spilled) {
+		piece_spill_ended(slot);
+		return;
+	}
+	job->pipe.on_leg[slot->writing ? BJ_TARGET : BJ_SOURCE] -= slot->bytes;
 	/* Given up, and the status may be our own doing. */
 	if (READ_ONCE(job->state) >= BLKJOB_ABORTING) {
 		extent->abandoned = true;
@@ -396,8 +426,10 @@ bool bj_pipe_run(struct blkjob *job)
 		moved = true;
 
 	if ((wait != U64_MAX && !bj_backing_off(job)) ||
-	    READ_ONCE(job->state) >= BLKJOB_ABORTING)
+	    READ_ONCE(job->state) >= BLKJOB_ABORTING) {
 		try_kept(job);
+		bj_spill_move(job);
+	}
 	if (wait == U64_MAX)
 		sweep_abandon(job);
 	else

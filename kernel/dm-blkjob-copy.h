@@ -16,7 +16,10 @@ struct bj_extent {
 	u64 nr_sectors;
 	u64 issued;		/* sectors handed to slots */
 	u64 unread;		/* sectors */
-	unsigned int pieces;	/* in slots */
+	unsigned int pieces;	/* in slots, or spilled */
+	unsigned int spilled;	/* pieces that were, now elsewhere or not */
+	bool replaced;		/* its lane has another one for it */
+	bool away;		/* in views.away, and not busy */
 	bool marked;		/* its bits are set, see enum bj_clear_at */
 	bool abandoned;		/* not all of it will be issued */
 	bool first_pass;	/* no region of it was copied before */
@@ -39,6 +42,7 @@ struct bj_slot {
 	sector_t sector;
 	unsigned int bytes;
 	bool writing;
+	struct bj_spilled *spilled;	/* on its way to the spill device or back */
 	u64 begun;			/* ns; 0 = not sent */
 	unsigned int at;		/* bytes that the target device has */
 	unsigned int run;		/* bytes being written behind them */
@@ -60,6 +64,8 @@ struct bj_extent *bj_extent_next(struct blkjob *job);
 struct bj_extent *bj_extent_now(struct blkjob *job, u64 first, u64 last);
 /* All of it is in buffers. */
 void bj_extent_read(struct blkjob *job, struct bj_extent *extent);
+/* One more of its pieces has gone to the spill device, or to the target. */
+void bj_extent_spilled(struct blkjob *job, struct bj_extent *extent);
 /* All its pieces are back, no more will be issued. */
 void bj_extent_done(struct blkjob *job, struct bj_extent *extent);
 /* Let go what waits for a flush, if that has ended. */
@@ -80,6 +86,27 @@ void bj_checksums_add(struct bj_slot *slot);
 /* It was copied. */
 void bj_checksums_end(struct blkjob *job, const struct bj_extent *extent);
 
+/* dm-blkjob-copy.c */
+/* One piece less of it is in a slot, or spilled. */
+void bj_piece_back(struct blkjob *job, struct bj_extent *extent);
+
+/* dm-blkjob-spill.c */
+/* What becomes of a piece that comes from the spill device, or did not go. */
+enum bj_spill_next {
+	BJ_SPILL_STORED,	/* it is there: the slot has been put */
+	BJ_SPILL_WRITE,		/* to the target device */
+	BJ_SPILL_DONE,		/* nothing any more */
+};
+
+/* The piece was read: it goes there. False: to the target device. */
+bool bj_spill_take(struct bj_slot *slot);
+/* The bio of a piece with slot->spilled has ended. */
+enum bj_spill_next bj_spill_ended(struct bj_slot *slot);
+/* Nobody wants what is spilled of the extent, or of all (NULL), any more. */
+void bj_spill_drop(struct blkjob *job, struct bj_extent *extent);
+/* Begin to bring back what there are buffers for. */
+void bj_spill_move(struct blkjob *job);
+
 /* dm-blkjob-slot.c */
 int bj_slots_init(struct blkjob *job);
 /* A free slot, or NULL if all that the lane may have are in use. */
@@ -89,5 +116,8 @@ void bj_slot_put(struct bj_slot *slot);
 void bj_slot_find_run(struct bj_slot *slot, bool detect);
 /* Read the piece, or write the run; ends in pipe.done. */
 void bj_slot_queue(struct bj_slot *slot, enum bj_side side);
+/* Read or write the whole piece, at this sector. May sleep; ends likewise. */
+void bj_slot_submit_at(struct bj_slot *slot, struct block_device *bdev,
+		       sector_t sector);
 
 #endif

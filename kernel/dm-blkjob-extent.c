@@ -230,11 +230,51 @@ static void extent_clear(struct blkjob *job, struct bj_extent *extent)
 	extent->marked = false;
 }
 
+/*
+ * The old data are safe from the consumer. With a spill device they may be
+ * underway for long: then the range is not kept busy, as that would be in the
+ * way of others that have the same bits of the table. Nobody takes it again, as
+ * it stays clean; the views look at the map of what is away.
+ */
+static void extent_saved(struct blkjob *job, struct bj_extent *extent)
+{
+	struct bj_regions *away = &job->views.away;
+
+	/* In this order: see bj_view_way(). */
+	if (away->nr)
+		bj_regions_set(away, extent->first,
+			       extent->first + extent->nr - 1);
+	extent_clear(job, extent);
+	if (!away->nr)
+		return;
+	bj_busy_unlock(job->busy, extent->sector, extent->nr_sectors);
+	extent->away = true;
+}
+
+static void extent_release(struct blkjob *job, struct bj_extent *extent)
+{
+	if (extent->away)
+		bj_regions_clear(&job->views.away, extent->first,
+				 extent->first + extent->nr - 1);
+	else
+		bj_busy_unlock(job->busy, extent->sector, extent->nr_sectors);
+}
+
 void bj_extent_read(struct blkjob *job, struct bj_extent *extent)
 {
 	if (job->pipe.clear_at == BJ_CLEAR_READ && !extent->status &&
 	    !extent->abandoned)
-		extent_clear(job, extent);
+		extent_saved(job, extent);
+}
+
+/* That saves the old data as well as the target device does. */
+void bj_extent_spilled(struct blkjob *job, struct bj_extent *extent)
+{
+	if (extent->marked && extent->spilled &&
+	    extent->spilled == extent->pieces &&
+	    extent->lane->extent != extent && !extent->status &&
+	    !extent->abandoned)
+		extent_saved(job, extent);
 }
 
 static void extent_count(struct blkjob *job, const struct bj_extent *extent,
@@ -278,7 +318,7 @@ static void extent_end(struct blkjob *job, struct bj_extent *extent)
 		pipe->trusted_pass = job->stats.passes + 3;
 	if (extent->status && extent->nr > 1)
 		be_careful(pipe, extent);
-	bj_busy_unlock(job->busy, extent->sector, extent->nr_sectors);
+	extent_release(job, extent);
 	extent_count(job, extent, copied);
 
 	if (extent->status && extent->nr == 1) {
@@ -290,6 +330,10 @@ static void extent_end(struct blkjob *job, struct bj_extent *extent)
 	}
 	if (!extent->status)
 		bj_recovered(job);
+	if (extent->replaced) {
+		kfree(extent);
+		return;
+	}
 	*extent = (struct bj_extent) {};
 	list_add(&extent->list, &lane->extents);
 }

@@ -46,18 +46,16 @@ static int __claim_check(struct bj_claim *claim, const char *what,
 		if (other != claim && claims_clash(claim, other))
 			return refuse(error, -EBUSY,
 				      "%s %.60s is the %s of another job", what,
-				      path, other->writes ? "target device" :
-							    "source");
+				      path, other->what);
 	return 0;
 }
 
-static int claim_add(struct bj_claim *claim, const char *what, const char *path,
-		     char *error)
+static int claim_add(struct bj_claim *claim, const char *path, char *error)
 {
 	int r;
 
 	mutex_lock(&claims_lock);
-	r = __claim_check(claim, what, path, error);
+	r = __claim_check(claim, claim->what, path, error);
 	if (!r)
 		list_add(&claim->list, &claims);
 	mutex_unlock(&claims_lock);
@@ -76,6 +74,17 @@ int bj_legs_source_alone(struct blkjob *job, char *error)
 	return r;
 }
 
+static int check_device(struct blkjob *job, struct block_device *bdev,
+			const char *what, const char *path, char *error)
+{
+	if (bdev->bd_disk == dm_disk(dm_table_get_md(job->ti->table)))
+		return refuse(error, -EINVAL, "%s %.60s is the device itself",
+			      what, path);
+	if (bdev_is_zoned(bdev))
+		return refuse(error, -EINVAL, "%s %.60s is zoned", what, path);
+	return 0;
+}
+
 static int check_leg(struct blkjob *job, enum bj_side side, const char *what,
 		     const char *path, char *error)
 {
@@ -83,16 +92,14 @@ static int check_leg(struct blkjob *job, enum bj_side side, const char *what,
 	struct block_device *bdev = leg->dev->bdev;
 	u64 size = bdev_nr_sectors(bdev);
 	u64 nr = job->nr_sectors;
+	int r = check_device(job, bdev, what, path, error);
 
+	if (r)
+		return r;
 	/* Metadata may have all that is left. How much they need they know. */
 	if (side >= bj_nr_copies(job))
 		nr = leg->start < size ? round_down(size - leg->start,
 						    BJ_MD_SECTORS) : 0;
-	if (bdev->bd_disk == dm_disk(dm_table_get_md(job->ti->table)))
-		return refuse(error, -EINVAL, "%s %.60s is the device itself",
-			      what, path);
-	if (bdev_is_zoned(bdev))
-		return refuse(error, -EINVAL, "%s %.60s is zoned", what, path);
 	if (leg->start > size || nr > size - leg->start)
 		return refuse(error, -EINVAL,
 			      "%s %.60s has %llu sectors, %llu are needed from %llu on",
@@ -115,39 +122,55 @@ static const char *side_name(const struct blkjob *job, enum bj_side side)
 	return side == BJ_SOURCE ? "source" : "target device";
 }
 
+static int open_device(struct blkjob *job, struct bj_leg *leg, const char *what,
+		       const char *path, blk_mode_t mode, char *error)
+{
+	int r = dm_get_device(job->ti, path, mode, &leg->dev);
+
+	if (!r)
+		return 0;
+	leg->dev = NULL;
+	return refuse(error, r, "%s %.60s cannot be opened (%d)", what, path,
+		      r);
+}
+
+/* Where it is, for the list; a read-only device has opened for writing, too. */
+static int make_claim(struct bj_leg *leg, const char *what, const char *path,
+		      bool writes, char *error)
+{
+	struct block_device *bdev = leg->dev->bdev;
+
+	if (writes && bdev_read_only(bdev))
+		return refuse(error, -EROFS, "%s %.60s is read-only", what,
+			      path);
+	/* In sectors of the whole disk, so that partitions are seen through. */
+	leg->claim.disk = bdev->bd_disk;
+	leg->claim.first = get_start_sect(bdev) + leg->start;
+	leg->claim.last = leg->claim.first + leg->nr_sectors - 1;
+	leg->claim.writes = writes;
+	leg->claim.what = what;
+	return 0;
+}
+
 static int open_leg(struct blkjob *job, enum bj_side side,
 		    const struct bj_leg_args *args, char *error)
 {
 	const char *what = side_name(job, side);
 	blk_mode_t mode = dm_table_get_mode(job->ti->table);
 	struct bj_leg *leg = &job->leg[side];
-	struct block_device *bdev;
 	int r;
 
 	if (side == BJ_TARGET)
 		mode = BLK_OPEN_READ | BLK_OPEN_WRITE;
-	r = dm_get_device(job->ti, args->path, mode, &leg->dev);
-	if (r) {
-		leg->dev = NULL;
-		return refuse(error, r, "%s %.60s cannot be opened (%d)", what,
-			      args->path, r);
-	}
+	r = open_device(job, leg, what, args->path, mode, error);
+	if (r)
+		return r;
 	leg->start = args->start;
 	leg->shift = args->start - job->ti->begin;
 	r = check_leg(job, side, what, args->path, error);
 	if (r)
 		return r;
-
-	bdev = leg->dev->bdev;
-	if (side == BJ_TARGET && bdev_read_only(bdev))
-		return refuse(error, -EROFS, "%s %.60s is read-only", what,
-			      args->path);
-	/* In sectors of the whole disk, so that partitions are seen through. */
-	leg->claim.disk = bdev->bd_disk;
-	leg->claim.first = get_start_sect(bdev) + leg->start;
-	leg->claim.last = leg->claim.first + leg->nr_sectors - 1;
-	leg->claim.writes = side == BJ_TARGET;
-	return 0;
+	return make_claim(leg, what, args->path, side == BJ_TARGET, error);
 }
 
 static int check_pair(struct blkjob *job, const struct bj_args *args,
@@ -190,13 +213,47 @@ int bj_legs_open(struct blkjob *job, const struct bj_args *args, char *error)
 	if (!r)
 		r = check_pair(job, args, error);
 	if (!r)
-		r = claim_add(&job->leg[BJ_SOURCE].claim, "source",
-			      args->source.path, error);
+		r = claim_add(&job->leg[BJ_SOURCE].claim, args->source.path,
+			      error);
 	if (!r)
-		r = claim_add(&job->leg[BJ_TARGET].claim,
-			      side_name(job, BJ_TARGET),
-			      args->target.path, error);
+		r = claim_add(&job->leg[BJ_TARGET].claim, args->target.path,
+			      error);
 	return r;
+}
+
+int bj_legs_open_spill(struct blkjob *job, struct bj_leg *leg, const char *path,
+		       char *error)
+{
+	static const char what[] = "spill device";
+	unsigned int i;
+	int r;
+
+	r = open_device(job, leg, what, path, BLK_OPEN_READ | BLK_OPEN_WRITE,
+			error);
+	if (!r)
+		r = check_device(job, leg->dev->bdev, what, path, error);
+	if (r)
+		return r;
+	leg->nr_sectors = bdev_nr_sectors(leg->dev->bdev);
+	if (!leg->nr_sectors)
+		return refuse(error, -EINVAL, "%s %.60s is empty", what, path);
+	r = make_claim(leg, what, path, true, error);
+	for (i = 0; i < ARRAY_SIZE(job->leg) && !r; i++)
+		if (claims_overlap(&leg->claim, &job->leg[i].claim))
+			r = refuse(error, -EINVAL, "%s %.60s is the %s, too",
+				   what, path, job->leg[i].claim.what);
+	return r ? r : claim_add(&leg->claim, path, error);
+}
+
+void bj_legs_close_one(struct blkjob *job, struct bj_leg *leg)
+{
+	if (leg->claim.disk) {
+		mutex_lock(&claims_lock);
+		list_del(&leg->claim.list);
+		mutex_unlock(&claims_lock);
+	}
+	if (leg->dev)
+		dm_put_device(job->ti, leg->dev);
 }
 
 /* Also after a failed bj_legs_open(), or none. */
@@ -204,15 +261,6 @@ void bj_legs_close(struct blkjob *job)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(job->leg); i++) {
-		struct bj_leg *leg = &job->leg[i];
-
-		if (leg->claim.disk) {
-			mutex_lock(&claims_lock);
-			list_del(&leg->claim.list);
-			mutex_unlock(&claims_lock);
-		}
-		if (leg->dev)
-			dm_put_device(job->ti, leg->dev);
-	}
+	for (i = 0; i < ARRAY_SIZE(job->leg); i++)
+		bj_legs_close_one(job, &job->leg[i]);
 }

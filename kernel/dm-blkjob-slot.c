@@ -90,13 +90,15 @@ no_memory:
 	return NULL;
 }
 
-/* Bytes that the slots of a lane may have: half of them each, of two lanes. */
+/* Bytes that the slots of a lane may have: the same for each. */
 static u64 lane_share(struct blkjob *job)
 {
-	u64 all = READ_ONCE(job->opt.buf_size);
+	const struct bj_pipe *pipe = &job->pipe;
+	unsigned int nr = pipe->swept;
 
-	return job->pipe.swept && job->pipe.lane[BJ_URGENT].slot_bytes ?
-	       all / 2 : all;
+	nr += !!pipe->lane[BJ_URGENT].slot_bytes;
+	nr += !!pipe->lane[BJ_MOVE].slot_bytes;
+	return div_u64(READ_ONCE(job->opt.buf_size), max(nr, 1U));
 }
 
 struct bj_slot *bj_slot_get(struct blkjob *job, struct bj_lane *lane)
@@ -238,43 +240,60 @@ static void slot_add_data(struct bj_slot *slot, unsigned int from,
 	}
 }
 
-static void slot_init_bio(struct bj_slot *slot, enum bj_side side,
-			  blk_opf_t op, unsigned int at)
+static void slot_init_bio(struct bj_slot *slot, struct block_device *bdev,
+			  sector_t sector, blk_opf_t op)
 {
-	struct blkjob *job = slot->job;
 	struct bio *bio = &slot->bio;
 
 	/* As direct I/O: blk-wbt would take plain writes for writeback. */
-	bio_init(bio, bj_bdev(job, side), slot->io_vecs, slot->nr_vecs,
+	bio_init(bio, bdev, slot->io_vecs, slot->nr_vecs,
 		 op | REQ_SYNC | REQ_IDLE);
-	bio->bi_iter.bi_sector = bj_leg_sector(job, side, slot->sector) +
-				 (at >> SECTOR_SHIFT);
+	bio->bi_iter.bi_sector = sector;
 	bio->bi_private = slot;
 	bio->bi_end_io = slot_end_bio;
+}
+
+/* Given up: leave the devices alone from now on. */
+static bool slot_stop(struct bj_slot *slot)
+{
+	slot->begun = 0;
+	if (READ_ONCE(slot->job->state) < BLKJOB_ABORTING)
+		return false;
+	bio_io_error(&slot->bio);
+	return true;
+}
+
+void bj_slot_submit_at(struct bj_slot *slot, struct block_device *bdev,
+		       sector_t sector)
+{
+	slot_init_bio(slot, bdev, sector,
+		      slot->writing ? REQ_OP_WRITE : REQ_OP_READ);
+	slot_add_data(slot, 0, slot->bytes);
+	if (!slot_stop(slot))
+		submit_bio(&slot->bio);
 }
 
 static void slot_submit(struct bj_slot *slot, enum bj_side side)
 {
 	struct blkjob *job = slot->job;
+	struct block_device *bdev = bj_bdev(job, side);
+	sector_t first = bj_leg_sector(job, side, slot->sector);
+	sector_t sector = first + (slot->at >> SECTOR_SHIFT);
 	struct bio *bio = &slot->bio;
 
 	if (side == BJ_SOURCE) {
-		slot_init_bio(slot, side, REQ_OP_READ, 0);
+		slot_init_bio(slot, bdev, first, REQ_OP_READ);
 		slot_add_data(slot, 0, slot->bytes);
 	} else if (slot->zeroes && !READ_ONCE(job->pipe.no_zeroes)) {
-		slot_init_bio(slot, side, REQ_OP_WRITE_ZEROES |
-			      (job->opt.unmap ? 0 : REQ_NOUNMAP), slot->at);
+		slot_init_bio(slot, bdev, sector, REQ_OP_WRITE_ZEROES |
+			      (job->opt.unmap ? 0 : REQ_NOUNMAP));
 		bio->bi_iter.bi_size = slot->run;
 	} else {
-		slot_init_bio(slot, side, REQ_OP_WRITE, slot->at);
+		slot_init_bio(slot, bdev, sector, REQ_OP_WRITE);
 		slot_add_data(slot, slot->at, slot->at + slot->run);
 	}
-	/* Given up: leave the devices alone from now on. */
-	if (READ_ONCE(job->state) >= BLKJOB_ABORTING) {
-		slot->begun = 0;
-		bio_io_error(bio);
+	if (slot_stop(slot))
 		return;
-	}
 	slot->begun = ktime_get_ns();
 	submit_bio(bio);
 }
@@ -389,6 +408,12 @@ int bj_pipe_add_urgent(struct blkjob *job)
 
 	return lane_init(job, &job->pipe.lane[BJ_URGENT],
 			 clamp_t(u64, region, SZ_64K, BJ_SLOT_MAX));
+}
+
+int bj_pipe_add_move(struct blkjob *job)
+{
+	return lane_init(job, &job->pipe.lane[BJ_MOVE],
+			 job->pipe.lane[BJ_URGENT].slot_bytes);
 }
 
 /* A piece that never got to the target device. */

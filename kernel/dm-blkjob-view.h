@@ -31,6 +31,8 @@ struct bj_views {
 	enum bj_reach reach;		/* written under job->lock */
 	/* Regions that are clean and yet not saved: nobody wants them. */
 	struct bj_regions left_out;
+	/* Clean and not busy, and not yet on the target device; nr 0 = none. */
+	struct bj_regions away;
 	refcount_t users;		/* their I/O in flight, and one */
 	struct completion unused;
 
@@ -92,6 +94,8 @@ extern struct target_type bj_view_target;
 /* In ctr and dtr of a type whose saved data can be read. 0 or -ENOMEM. */
 int bj_views_init(struct blkjob *job);
 void bj_views_exit(struct blkjob *job);
+/* Old data may be elsewhere for a while: views.away. 0 or -ENOMEM. */
+int bj_views_prepare_away(struct blkjob *job);
 /*
  * The job is going: its views get nothing any more. May sleep, until none of
  * their I/O is in flight. The worker must be able to run.

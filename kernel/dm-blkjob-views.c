@@ -9,7 +9,9 @@
  * but then the old data were saved before, and are read again, from the target
  * device of the job. So nobody has to wait for a reader, however slow it is. A
  * region that is clean but busy is still being written to the target device:
- * who wants to read it waits for the worker.
+ * who wants to read it waits for the worker. So does who wants one that is
+ * away: with a spill device the old data may be underway for long, and a region
+ * that has been read is not busy any more.
  */
 #include <linux/mutex.h>
 
@@ -57,9 +59,13 @@ enum bj_way bj_view_way(struct blkjob *job, const struct bj_view_io *io)
 		return BJ_WAY_LOST;
 	if (!bj_busy_free(job->busy, io->sector, io->nr_sectors))
 		return BJ_WAY_WAIT;
+	/* What is not busy any more is away. Pairs with extent_away(). */
+	smp_rmb();
+	if (job->views.away.nr && bj_region_dirty(&job->views.away, region))
+		return BJ_WAY_WAIT;
 	/*
-	 * What is not busy any more was stored, unless the job was given up
-	 * before. Pairs with bj_busy_unlock() in extent_end().
+	 * Or it was stored, unless the job was given up before. Pairs with
+	 * extent_release().
 	 */
 	smp_rmb();
 	reach = READ_ONCE(job->views.reach);
@@ -176,7 +182,9 @@ static int give_up(struct blkjob *job, u64 first, u64 nr)
 
 	if (!bj_busy_trylock(job->busy, sector, sectors))
 		return -EBUSY;
-	r = bj_views_leave_out(job, first, first + nr - 1);
+	r = job->views.away.nr && bj_regions_dirty(&job->views.away, first,
+						   first + nr - 1) ? -EBUSY :
+	    bj_views_leave_out(job, first, first + nr - 1);
 	if (!r) {
 		/* With the bytes in flight, for the status line. */
 		spin_lock_irq(&job->lock);
@@ -339,6 +347,14 @@ int bj_views_init(struct blkjob *job)
 	return 0;
 }
 
+int bj_views_prepare_away(struct blkjob *job)
+{
+	struct bj_regions *away = &job->views.away;
+
+	return bj_regions_init(away, job->map.nr, false) ?:
+	       bj_regions_reserve(away, 0, job->map.nr - 1);
+}
+
 /* Also after a failed bj_views_init(), or none. */
 void bj_views_exit(struct blkjob *job)
 {
@@ -350,6 +366,7 @@ void bj_views_exit(struct blkjob *job)
 		mutex_unlock(&views_lock);
 	}
 	bj_regions_exit(&views->left_out);
+	bj_regions_exit(&views->away);
 }
 
 void bj_views_leave(struct blkjob *job)

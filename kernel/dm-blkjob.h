@@ -36,6 +36,7 @@ struct blkjob;
 struct blkjob_type;
 struct bj_checksums;
 struct bj_extent;
+struct bj_spill;
 
 /* A range of a device that a job reads or writes, known to all jobs. */
 struct bj_claim {
@@ -45,6 +46,7 @@ struct bj_claim {
 	u64 last;
 	bool writes;
 	bool alone;			/* nor may anybody else have it */
+	const char *what;		/* constant */
 };
 
 struct bj_leg {
@@ -150,6 +152,7 @@ struct bj_lane {
 enum {
 	BJ_SWEEP,	/* what the pacer lets through, from end to end */
 	BJ_URGENT,	/* what the consumer waits for: see bj_copy_now() */
+	BJ_MOVE,	/* from the spill device on; its extents are urgent ones */
 	BJ_NR_LANES
 };
 
@@ -158,7 +161,7 @@ enum bj_clear_at {
 	BJ_CLEAR_TAKEN,		/* before it is read: may become dirty again */
 	/* These never set a bit again, and the map has all its memory. */
 	BJ_CLEAR_READ,		/* in a buffer, which is kept until written */
-	BJ_CLEAR_STORED,	/* the target device has it */
+	BJ_CLEAR_STORED,	/* the target device, or the spill device, has it */
 	BJ_CLEAR_FLUSHED,	/* ... on stable storage */
 };
 
@@ -204,6 +207,7 @@ struct blkjob {
 	struct bj_pipe pipe;
 	struct bj_views views;
 	struct bj_checksums *checksums;	/* NULL = none */
+	struct bj_spill *spill;		/* NULL = none */
 	bool target_is_zero;	/* where nothing was copied yet */
 	struct bj_cpu_stats __percpu *cpu_stats;
 
@@ -314,6 +318,10 @@ int bj_legs_open(struct blkjob *job, const struct bj_args *args, char *error);
 void bj_legs_close(struct blkjob *job);
 /* Nobody but this job may write to its source: 0, or -EBUSY. */
 int bj_legs_source_alone(struct blkjob *job, char *error);
+/* All of a device that is no leg, to be written. Close it also if that failed. */
+int bj_legs_open_spill(struct blkjob *job, struct bj_leg *leg, const char *path,
+		       char *error);
+void bj_legs_close_one(struct blkjob *job, struct bj_leg *leg);
 
 /*
  * dm-blkjob-group.c: a job without a name is a group of its own. Process
@@ -381,6 +389,8 @@ int bj_pipe_init(struct blkjob *job);
 bool bj_pipe_run(struct blkjob *job);
 /* In ctr: there will be urgent copies. 0 or -ENOMEM. */
 int bj_pipe_add_urgent(struct blkjob *job);
+/* ... and they may go by the spill device. */
+int bj_pipe_add_move(struct blkjob *job);
 /*
  * Worker: begin to copy dirty regions from @first on, up to @last at most,
  * whatever the pacer says. 0, -EBUSY if @first cannot be taken just now, or
@@ -409,6 +419,14 @@ int bj_checksums_init(struct blkjob *job, char *error);
 void bj_checksums_exit(struct blkjob *job);
 int bj_checksums_message(struct blkjob *job, unsigned int argc, char **argv,
 			 char *result, unsigned int maxlen);
+
+/*
+ * dm-blkjob-spill.c, and in dm-blkjob-copy.h: in ctr, after bj_pipe_add_urgent()
+ * and bj_views_init(), with a sentence in @error; in dtr; keys of the status.
+ */
+int bj_spill_init(struct blkjob *job, char *error);
+void bj_spill_exit(struct blkjob *job);
+void bj_spill_status(struct blkjob *job, char *result, unsigned int maxlen);
 
 /* dm-blkjob-slot.c, in dtr; the rest of it in dm-blkjob-copy.h */
 void bj_slots_exit(struct blkjob *job);

@@ -34,6 +34,7 @@
 #define BLKJOB_GROUP_NAME	64		/* characters at most */
 #define BLKJOB_GROUP_MEMBERS	64		/* jobs at most */
 #define BLKJOB_NOTE		159		/* characters at most */
+#define BLKJOB_SPILL_PATH	255		/* characters at most */
 
 /* QEMU JobStatus, without "undefined" and "null": those are no job here. */
 enum blkjob_state {
