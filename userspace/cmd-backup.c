@@ -19,6 +19,9 @@ static int check(const struct command *cmd, const struct start_options *o)
 		err = usage_error(cmd, "--group does not go together with --bitmap");
 	if (!err && start_sync_is(o, "none") && o->words[WORD_TARGET_IS_ZERO])
 		err = usage_error(cmd, "--target-is-zero needs --sync full");
+	if (!err && o->spill && (o->group || o->words[WORD_CBW_STORED] ||
+				 (o->bitmap_mode && !strcmp(o->bitmap_mode, "always"))))
+		err = usage_error(cmd, "--spill is for one pair, and not with --cbw-stored or --bitmap-mode always: then a write waits for the target");
 	return err ? err : since_usage(cmd, o);
 }
 
@@ -28,8 +31,9 @@ static int check_view(const struct command *cmd, struct start_options *o,
 {
 	if (o->group || o->bitmap || o->since || o->checkpoint || wait ||
 	    o->words[WORD_TARGET_IS_ZERO] || o->words[WORD_CHECKSUM] ||
+	    o->spill ||
 	    !start_sync_is(o, o->words[WORD_SYNC] ? "none" : "full"))
-		return usage_error(cmd, "--snapshot goes with --sync none alone, and not with --group, --bitmap, --since, --checkpoint, --target-is-zero, --verify or --wait");
+		return usage_error(cmd, "--snapshot goes with --sync none alone, and not with --group, --bitmap, --since, --checkpoint, --spill, --target-is-zero, --verify or --wait");
 	o->words[WORD_SYNC] = "none";
 	return 0;
 }
@@ -75,6 +79,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		  "break-snapshot|break-guest-write", 0 },
 		ARG("cbw-timeout", TIME, &o.cbw_timeout_us),
 		ARG("cbw-stored", ON, &o.words[WORD_CBW_STORED]),
+		ARG("spill", TEXT, &o.spill),
 		ARG("verify", ON, &o.words[WORD_CHECKSUM]),
 		ARG("no-freeze", FLAG, &o.no_freeze),
 		ARG("freeze-timeout", TIME, &o.freeze_timeout_us),
@@ -142,6 +147,8 @@ const struct command cmd_backup = {
 	"                       the backup fails, or break-guest-write (break-snapshot)\n"
 	"  --cbw-timeout TIME   the same if it takes longer than this\n"
 	"  --cbw-stored         a write waits until they are stored, not only read\n"
+	"  --spill DEVICE       takes them first, so that no write waits for a slow TARGET;\n"
+	"                       what is on it is overwritten\n"
 	"  --sync MODE          full = everything, none = only what is overwritten, until\n"
 	"                       'complete', top = what a thin volume or a snapshot holds\n"
 	"                       itself, bitmap = see next (full)\n"

@@ -331,6 +331,11 @@ int job_error(const struct job *job)
 		return fail(EX_TARGET,
 			    "job %s: what was about to be overwritten could not be saved in time (%s), so there is no image; %s keeps running on its source. Try again with a longer --cbw-timeout, or with a faster target device",
 			    job->id, st->error, dev);
+	if (!strcmp(st->error, "spill-read-error"))
+		return fail(EX_TARGET,
+			    "job %s: old data that were on the spill device could not be read back (%s, last error %s), so there is no image; %s keeps running on its source. Try again with another spill device, or without one",
+			    job->id, st->error,
+			    *st->last_error ? st->last_error : "unknown", dev);
 	source = !strncmp(st->last_error, "read", 4);
 	return fail(source ? EX_SOURCE : EX_TARGET,
 		    "job %s: %s of the %s failed (%s, last error %s); %s keeps running on its source",

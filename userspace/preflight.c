@@ -292,6 +292,24 @@ int preflight_target(dev_t target, const struct dm_dev *source,
 	return err;
 }
 
+int preflight_spill(dev_t spill, dev_t target, const struct dm_dev *source,
+		    uint64_t granularity, bool force)
+{
+	autofree char *path = device_path(spill);
+	autofree char *target_path = device_path(target);
+	uint64_t least = 64 << 10, most = 1 << 20;
+
+	if (spill == target || device_stands_on(spill, target) ||
+	    device_stands_on(target, spill))
+		return fail(EX_REFUSED,
+			    "the spill device %s and the target %s are one, or one stands on the other; name a spill device elsewhere",
+			    path, target_path);
+	/* What the kernel takes at once for a write. */
+	if (granularity != UNKNOWN && granularity > least)
+		least = granularity < most ? granularity : most;
+	return preflight_target(spill, source, least, force);
+}
+
 int preflight_commit(dev_t origin, dev_t snapshot, const struct dm_dev *source,
 		     uint64_t length)
 {

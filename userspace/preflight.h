@@ -24,5 +24,8 @@ int preflight_commit(dev_t origin, dev_t snapshot, const struct dm_dev *source,
 		     uint64_t length);
 int preflight_target(dev_t target, const struct dm_dev *source,
 		     uint64_t length, bool force);
+/* What takes old data before @target does; @granularity likewise, or UNKNOWN. */
+int preflight_spill(dev_t spill, dev_t target, const struct dm_dev *source,
+		    uint64_t granularity, bool force);
 
 #endif

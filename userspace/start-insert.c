@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "blkjob.h"
 #include "cleanup.h"
@@ -88,7 +89,7 @@ static void add_number(struct layer *layer, const char *key, uint64_t value)
 static void add_options(struct layer *layer, const struct plan *p,
 			const struct start_options *o)
 {
-	autofree char *note = since_note(o);
+	autofree char *note = since_note(o), *spill = NULL;
 	uint64_t granularity = o->granularity;
 	int i;
 
@@ -107,6 +108,9 @@ static void add_options(struct layer *layer, const struct plan *p,
 	for (i = 0; i < NR_WORDS; i++)
 		add_word(layer, word_key(i),
 			 i == WORD_SYNC ? sync_word(o) : o->words[i]);
+	if (p->spill)
+		spill = xasprintf("%u:%u", major(p->spill), minor(p->spill));
+	add_word(layer, "spill", spill);
 	add_word(layer, "note", note);
 }
 

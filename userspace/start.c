@@ -100,6 +100,11 @@ int plan_make(struct plan *p, const char *source, const char *target,
 		return err;
 	err = p->allocate ? lvm_check_pv(&p->lv, p->target) :
 			    check_target(p, source, o);
+	if (!err && o->spill)
+		err = preflight_resolve(o->spill, &p->spill);
+	if (!err && p->spill)
+		err = preflight_spill(p->spill, p->target, &p->user,
+				      o->granularity, o->force);
 	return err ? err : since_check(p, source, o);
 }
 

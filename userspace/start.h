@@ -11,6 +11,7 @@ struct plan {
 	struct dm_dev user;
 	struct table old;
 	dev_t target;		/* as named; a physical volume if @allocate */
+	dev_t spill;		/* 0 = none */
 	dev_t replaces;		/* see struct job */
 	bool allocate;		/* migrate a volume inside its group */
 	struct lv lv;
@@ -54,6 +55,7 @@ struct start_options {
 	/* Checkpoints: copied is what has changed since, and a new one. NULL = none */
 	const char *since, *checkpoint;
 	const char *bitmap_mode;		/* NULL = on-success */
+	const char *spill;			/* a device, NULL = none */
 };
 
 #define START_DEFAULTS .speed = UNKNOWN, .granularity = UNKNOWN, \

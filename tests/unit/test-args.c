@@ -330,6 +330,12 @@ static void kinds(void)
 	CHECK_EQ(parse("backup a 0 b 0 2 note on-success/a/-"), 0);
 	CHECK(!strcmp(args.opt.note, "on-success/a/-"), "-");
 	refused("track a 0 b 0 2 note x", "a track job has no option note");
+	CHECK_EQ(parse("backup a 0 b 0 2 spill /dev/mapper/a-b"), 0);
+	CHECK(!strcmp(args.opt.spill, "/dev/mapper/a-b"), "-");
+	refused("mirror a 0 b 0 2 spill c", "a mirror job has no option spill");
+	refused("track a 0 b 0 2 spill c", "a track job has no option spill");
+	refused("backup a 0 b 0 2 spill \x80",
+		"spill \x80 is not a word of at most 255 characters");
 	refused("track a 0 b 0 2 identity \x80",
 		"identity \x80 is not a word of at most 119 characters");
 }
@@ -342,6 +348,7 @@ static void shown(void)
 		"mirror a 0 b 0 24 sync full copy_mode background granularity 4096 buf_size 100 speed 0 latency_bound 0 on_source_error report on_target_error ignore unmap on target_is_zero off paused off group g",
 		"backup a 0 b 0 28 sync none granularity 65536 buf_size 16777216 speed 0 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-guest-write cbw_timeout 7 cbw_stored on checksum on unmap on target_is_zero off paused on",
 		"backup a 0 b 0 30 sync full granularity 65536 buf_size 16777216 speed 0 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-snapshot cbw_timeout 0 cbw_stored off checksum off unmap on target_is_zero off paused off note x/y",
+		"backup a 0 b 0 32 sync full granularity 65536 buf_size 16777216 speed 0 latency_bound 0 on_source_error report on_target_error report on_cbw_error break-snapshot cbw_timeout 0 cbw_stored off checksum off unmap on target_is_zero off paused off spill 254:7 note x/y",
 		"track a 0 b 0 6 granularity 4096 paused on identity x-1",
 	};
 	char text[1024], small[20];
@@ -383,6 +390,7 @@ static void fuzz(void)
 		"granularity", "512", "65536", "4096", "buf_size", "speed",
 		"copy_mode", "auto", "background", "paused", "on", "off",
 		"cbw_timeout", "cbw_stored", "checksum", "on_cbw_error", "break-snapshot",
+		"spill",
 		"18446744073709551615", "18446744073709551616", "-1", "1x",
 		"9223372036854775807", "4294967296", "%s%n", "\t", "/dev/b",
 	};
