@@ -220,25 +220,27 @@ static void spill_lost(struct bj_slot *slot)
 enum bj_spill_next bj_spill_ended(struct bj_slot *slot)
 {
 	blk_status_t status = slot->bio.bi_status;
+	struct bj_extent *extent = slot->extent;
 	struct blkjob *job = slot->job;
-	bool given_up = READ_ONCE(job->state) >= BLKJOB_ABORTING;
+	bool wanted;
 
-	if (slot->writing && !status && !given_up &&
-	    !slot->extent->status && !slot->extent->abandoned) {
+	/* Given up, and the status may be our own doing. */
+	if (READ_ONCE(job->state) >= BLKJOB_ABORTING)
+		extent->abandoned = true;
+	wanted = !extent->status && !extent->abandoned;
+	if (wanted && !status && slot->writing) {
 		spill_stored(slot);
 		return BJ_SPILL_STORED;
 	}
-	if (!given_up && status && slot->writing)
+	if (wanted && status && slot->writing)
 		spill_error(slot, "spill-write", "no-spill");
-	else if (!given_up && status)
+	else if (wanted && status)
 		spill_lost(slot);
 	/* From here on the buffer has the only copy, or nobody wants it. */
 	spilled_free(job->spill, slot->spilled);
 	slot->spilled = NULL;
-	if (given_up)
-		slot->extent->abandoned = true;
-	return slot->extent->status || slot->extent->abandoned ?
-	       BJ_SPILL_DONE : BJ_SPILL_WRITE;
+	return extent->status || extent->abandoned ? BJ_SPILL_DONE :
+						     BJ_SPILL_WRITE;
 }
 
 void bj_spill_drop(struct blkjob *job, struct bj_extent *extent)

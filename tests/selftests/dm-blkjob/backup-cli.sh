@@ -217,6 +217,56 @@ top() {
 	nothing_left
 }
 
+# What is overwritten goes by another device, and arrives.
+spilled() {
+	pair
+	disk p 8M
+	disk tiny 32K
+	mounted p
+	ends 3 'is mounted' backup "${dev[u]}" "${dev[t]}" --spill "${dev[p]}"
+	must umount "$mnt"
+	ends 3 'contains data: ext4.*--force' backup "${dev[u]}" "${dev[t]}" \
+		--spill "${dev[p]}"
+	must wipefs -qa "${dev[p]}"
+	ends 3 'is not a block device' backup "${dev[u]}" "${dev[t]}" --spill /
+	ends 3 'the spill device .* and the target .* are one' backup \
+		"${dev[u]}" "${dev[t]}" --spill "${dev[t]}"
+	ends 3 'stands on' backup "${dev[u]}" "${dev[t]}" --spill "${dev[s]}"
+	ends 3 'is too small' backup "${dev[u]}" "${dev[t]}" \
+		--spill "${dev[tiny]}"
+	started backup "${dev[u]}" "${dev[t]}" --speed 256K --buf-size 192K \
+		--spill "${dev[p]}"
+	[[ $(bj_dm table "blkjob.$job") == \
+		*" spill $(mountpoint -x "${dev[p]}")"* ]] ||
+		fail "no spill: $(bj_dm table "blkjob.$job")"
+	ends 0 '' pause "$job"
+	fill u 3 4096 1024
+	is "what is there" "$(bj_dm get "blkjob.$job" spilled)" 524288
+	ends 0 '' set "$job" --speed 0
+	ends 0 '' resume "$job"
+	ends 0 'is an image of' complete "$job"
+	filled t 1
+	filled u 3 4096 1024
+	taken_out
+}
+
+# spill_fails: what cannot be read back is said.
+spill_fails() {
+	pair
+	disk p 8M
+	layer pp p
+	started backup "${dev[u]}" "${dev[t]}" --speed 256K --buf-size 192K \
+		--spill "${dev[pp]}"
+	ends 0 '' pause "$job"
+	fill u 3 4096 1024
+	dead pp
+	ends 0 '' resume "$job"
+	ends 5 'were on the spill device could not be read back.*spill-read-error' \
+		complete "$job"
+	filled u 3 4096 1024
+	taken_out
+}
+
 refused() {
 	local words said
 
@@ -240,6 +290,10 @@ refused() {
 	backup a b --on-cbw-error report
 	backup a b --cbw-timeout -1
 	backup a b --timeout 5
+	backup a b --spill c --cbw-stored
+	backup a b --spill c --since d --bitmap-mode always
+	backup a b --spill c --snapshot d
+	backup --group g a:b --spill c
 	backup --group g a:b --sync bitmap --bitmap x
 	END
 	ends 3 'is too small' backup "${dev[u]}" "${dev[small]}"
@@ -264,6 +318,6 @@ cbw() {
 
 conformance 173 175 176 178 182 185 188
 cli_run image in_one look_and_steer cancelled extended "signal INT" \
-	target_fails source_fails endless bitmap top refused \
+	target_fails source_fails endless bitmap top spilled spill_fails refused \
 	"cbw on_cbw_error break-guest-write --on-cbw-error break-guest-write" \
 	"cbw cbw_timeout 90 --cbw-timeout 90s" "cbw cbw_stored on --cbw-stored"

@@ -406,7 +406,9 @@ no_memory() {
 
 	shift
 	pair
-	backup j s lt paused on granularity 4096 buf_size 1048576 "$@"
+	disk p 1M
+	backup j s lt paused on granularity 4096 buf_size 1048576 \
+		"${@/#SPILL/${dev[p]}}"
 	fail_slab "$percent"
 	load a j 1
 	work a
@@ -457,4 +459,5 @@ bj_run dead_target "dead_target cbw_stored on" hung_target \
 	"slow_target >=990000 on_cbw_error break-guest-write" \
 	"flush_fails report" "flush_fails stop" "stored_flush break-snapshot" \
 	"stored_flush break-guest-write" cancel_held "cancel_held force" \
-	suspend_held "no_memory 100" "no_memory 50 cbw_stored on" no_memory_at_start
+	suspend_held "no_memory 100" "no_memory 50 cbw_stored on" \
+	"no_memory 50 spill SPILL" no_memory_at_start
