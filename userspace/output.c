@@ -138,6 +138,9 @@ void output_job_json(struct json *j, const struct job *job)
 	json_string(j, "replaces", parent);
 	json_string(j, "group", or_null(st->group));
 	json_number(j, "cbw", st->cbw);
+	json_number(j, "spilled", st->spilled);
+	json_number(j, "spill_full", st->spill_full);
+	json_number(j, "spill_errors", st->spill_errors);
 	json_end(j, '}');
 }
 

@@ -242,6 +242,8 @@ spilled() {
 	ends 0 '' pause "$job"
 	fill u 3 4096 1024
 	is "what is there" "$(bj_dm get "blkjob.$job" spilled)" 524288
+	ends 0 '"spilled":524288,"spill_full":0,"spill_errors":0' \
+		status "$job" --json
 	ends 0 '' set "$job" --speed 0
 	ends 0 '' resume "$job"
 	ends 0 'is an image of' complete "$job"

@@ -268,15 +268,17 @@ viewed() {
 # viewed_loaded: readers of it, a writer, and a target device that is slow.
 viewed_loaded() {
 	trio 2M 1M
-	slow 20
+	slow 100
 	backup j s slow cbw_timeout 600 buf_size 262144 spill "${dev[p]}" "$@"
 	view v j
 	readers v
 	load a j 1
 	work a
+	filled v 1
 	work a
-	unload a
+	say "from the target device: $(bj_status v from_target) reads"
 	readers_end
+	unload a
 	filled v 1
 	verify s a
 }
@@ -355,7 +357,7 @@ refused() {
 	trio 4M 8M
 	disk tiny 32K
 	disk blocks 8M --sector-size 4096
-	no E 'spill device /dev/nothing cannot be opened' spill /dev/nothing
+	no ENODEV 'spill device /dev/nothing cannot be opened' spill /dev/nothing
 	no EINVAL 'spill device .* is the source, too' spill "${dev[s]}"
 	no EINVAL 'spill device .* is the target device, too' spill "${dev[t]}"
 	no EINVAL 'spill device .* has 32768 bytes, at least 65536 are needed' \
