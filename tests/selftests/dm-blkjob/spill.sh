@@ -357,7 +357,7 @@ refused() {
 	trio 4M 8M
 	disk tiny 32K
 	disk blocks 8M --sector-size 4096
-	no ENODEV 'spill device /dev/nothing cannot be opened' spill /dev/nothing
+	no '(ENODEV|ENOENT)' 'spill device /dev/nothing cannot be opened' spill /dev/nothing
 	no EINVAL 'spill device .* is the source, too' spill "${dev[s]}"
 	no EINVAL 'spill device .* is the target device, too' spill "${dev[t]}"
 	no EINVAL 'spill device .* has 32768 bytes, at least 65536 are needed' \
@@ -384,7 +384,7 @@ refused() {
 		bj_dm create "${BJ_PREFIX}n" \
 		"$(type_line backup u w spill "${dev[s]}")"
 	gone j
-	backup j s t
+	backup j s t paused on
 	refuses j EINVAL 'option spill cannot change' set spill "${dev[p]}"
 }
 
