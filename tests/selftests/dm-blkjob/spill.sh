@@ -123,7 +123,8 @@ places() {
 	local i
 
 	trio 4M 128K
-	backup j s lt sync none granularity 4096 buf_size 131072 \
+	slow 50
+	backup j s slow sync none granularity 4096 buf_size 131072 \
 		spill "${dev[p]}"
 	for ((i = 0; i < 8000; i += 192)); do
 		fill j 3 $i $((8 + i % 180))
@@ -296,6 +297,8 @@ viewed_discard() {
 	wait $! || fail "the discard failed"
 	unreadable v 0 128
 	filled v 1 128
+	bj_wait j in_flight=0
+	zeroed t 0 128
 }
 
 # Ranges that share the bits of the table of what is busy.
