@@ -24,12 +24,12 @@ slow() {
 	dm slow "0 $all delay ${dev[t]} 0 0 ${dev[t]} 0 $1"
 }
 
-# whole: the image is complete, of all or of these sectors.
+# The image is complete.
 whole() {
 	bj_wait_state j concluded
 	is "the end" "$(bj_status j result active error held in_flight spilled)" \
 		"completed source - 0 0 0"
-	filled t 1 "$@"
+	filled t 1
 }
 
 # image SIZE-OF-SPILL [KEY VALUE]...: of the instant, under a heavy writer.
