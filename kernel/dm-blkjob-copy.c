@@ -47,7 +47,7 @@ static void piece_done(struct bj_slot *slot)
 {
 	struct bj_extent *extent = slot->extent;
 
-	if (slot->lane != extent->lane)
+	if (slot->lane == &slot->job->pipe.lane[BJ_MOVE])
 		extent->spilled--;
 	if (extent->spilled && (extent->status || extent->abandoned))
 		bj_spill_drop(slot->job, extent);
@@ -346,13 +346,14 @@ int bj_copy_now(struct blkjob *job, u64 first, u64 last)
 
 	if (lane->extent)
 		return -EAGAIN;
-	/* Not at the pace of the sweep. */
-	if (sweep && first >= sweep->first && first < sweep->first + sweep->nr)
-		sweep_abandon(job);
 	slot = bj_slot_get(job, lane);
 	if (!slot)
 		return -EAGAIN;
-	lane->extent = bj_extent_now(job, first, last);
+	/* Neither at the pace nor with the buffers of the sweep. */
+	if (sweep && first >= sweep->first && first < sweep->first + sweep->nr)
+		lane->extent = bj_extent_hand_over(job);
+	else
+		lane->extent = bj_extent_now(job, first, last);
 	if (!lane->extent) {
 		bj_slot_put(slot);
 		return -EBUSY;

@@ -62,6 +62,8 @@ void bj_flush_reap(struct blkjob *job);
 struct bj_extent *bj_extent_next(struct blkjob *job);
 /* One for the urgent lane, from @first on and up to @last; NULL: not now. */
 struct bj_extent *bj_extent_now(struct blkjob *job, u64 first, u64 last);
+/* The one that the sweep has begun, for the urgent lane; likewise. */
+struct bj_extent *bj_extent_hand_over(struct blkjob *job);
 /* All of it is in buffers. */
 void bj_extent_read(struct blkjob *job, struct bj_extent *extent);
 /* One more of its pieces has gone to the spill device, or to the target. */

@@ -219,6 +219,27 @@ struct bj_extent *bj_extent_now(struct blkjob *job, u64 first, u64 last)
 	return extent;
 }
 
+/*
+ * The consumer waits for what the sweep has begun. The pieces of it that are in
+ * the sweep's buffers may stay there for as long as the target device likes;
+ * given back, it could not be taken again before they have landed. So the
+ * urgent lane reads the rest, and the sweep has another extent.
+ */
+struct bj_extent *bj_extent_hand_over(struct blkjob *job)
+{
+	struct bj_lane *urgent = &job->pipe.lane[BJ_URGENT];
+	struct bj_lane *sweep = &job->pipe.lane[BJ_SWEEP];
+	struct bj_extent *extent = sweep->extent;
+	struct bj_extent *other = extent_get(urgent);
+
+	if (!other)
+		return NULL;
+	list_move(&other->list, &sweep->extents);
+	sweep->extent = NULL;
+	extent->lane = urgent;
+	return extent;
+}
+
 /* Needs no memory: see enum bj_clear_at. */
 static void extent_clear(struct blkjob *job, struct bj_extent *extent)
 {

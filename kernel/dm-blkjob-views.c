@@ -59,13 +59,13 @@ enum bj_way bj_view_way(struct blkjob *job, const struct bj_view_io *io)
 		return BJ_WAY_LOST;
 	if (!bj_busy_free(job->busy, io->sector, io->nr_sectors))
 		return BJ_WAY_WAIT;
-	/* What is not busy any more is away. Pairs with extent_away(). */
+	/* What is not busy any more may be away. Pairs with extent_saved(). */
 	smp_rmb();
 	if (job->views.away.nr && bj_region_dirty(&job->views.away, region))
 		return BJ_WAY_WAIT;
 	/*
 	 * Or it was stored, unless the job was given up before. Pairs with
-	 * extent_release().
+	 * extent_release(), and the reach is lowered before that.
 	 */
 	smp_rmb();
 	reach = READ_ONCE(job->views.reach);
