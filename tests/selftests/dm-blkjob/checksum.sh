@@ -64,6 +64,21 @@ pieces() {
 	as_plain
 }
 
+# spilled GRANULARITY [KEY VALUE]...: they are of what was read from the source,
+# whatever way it goes from there.
+spilled() {
+	pair
+	disk p 4M
+	plain "$1"
+	backup j s t paused on checksum on spill "${dev[p]}" granularity "$@"
+	fill j 3 8000 8
+	fill j 3 100 3000
+	fill j 3 16383 1
+	holds "$(bj_status j spilled) > 0"
+	tell j resume
+	as_plain
+}
+
 # Once more what was not written; not what was.
 write_errors() {
 	pair
@@ -149,4 +164,5 @@ bj_run "pieces 512" "pieces 4096 buf_size 4096" "pieces 65536 buf_size 65536" \
 	"pieces 65536 on_cbw_error break-guest-write" "pieces 65536 cbw_stored on" \
 	"pieces 4194304" "write_errors 512" "write_errors 65536" \
 	"write_errors 4194304" "read_errors 65536" "read_errors 4194304" \
-	"kept 4096" "kept 4194304" one_sector messages
+	"kept 4096" "kept 4194304" "spilled 4096" "spilled 65536" \
+	"spilled 4194304 on_cbw_error break-guest-write" one_sector messages

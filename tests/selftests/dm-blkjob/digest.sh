@@ -115,6 +115,41 @@ lies() {
 	taken_out
 }
 
+# spilling: a job that is paused, and has old data on its spill device p.
+spilling() {
+	pair
+	disk p 8M
+	slow --spill "${dev[p]}"
+	ends 0 '' pause "$job"
+	fill u 3 7168 1024
+	job_is "$job" 'spilled>0'
+}
+
+go_on() {
+	ends 0 '' set "$job" --speed 0
+	ends 0 '' resume "$job"
+}
+
+spilled() {
+	spilling
+	go_on
+	ended making 0 ' 4.0 MiB compared'
+	filled t 1
+	told t
+	taken_out
+}
+
+# The spill device gives back something else than it has taken.
+spill_lies() {
+	spilling
+	fill p 9 0 1024
+	go_on
+	ended making 5 'does not hold what was copied.* is not to be trusted'
+	grep -q '^differ: ' "$out" || fail "not named"
+	no_digest
+	taken_out
+}
+
 # Reads again what it had read, as the target device did not take it.
 write_errors() {
 	pair
@@ -255,4 +290,4 @@ cli_run "verified 512 64K" "verified 4194304 512" "verified 4194816 4K" "verifie
 	"written --granularity 4K" "written --cbw-stored --granularity 512" changed \
 	overwritten_later "lies 5 corrupt_bio_byte 32 w 1 0" "lies 1 drop_writes" \
 	write_errors read_errors unreadable listed endless \
-	"interrupted complete" "interrupted cancel" group
+	spilled spill_lies "interrupted complete" "interrupted cancel" group
