@@ -20,7 +20,7 @@
 struct track_options {
 	const char *metadata, *checkpoint;
 	uint64_t granularity;
-	bool reset, unwritten, force;
+	bool reset, resize, unwritten, force;
 };
 
 /* Is there nothing at all at the beginning? */
@@ -68,6 +68,49 @@ static int check_found(const struct metadata *md, const struct plan *p,
 		    source, o->metadata);
 }
 
+static char *identity(const struct dm_dev *user)
+{
+	size_t i;
+	char *word = xasprintf("%s", *user->uuid ? user->uuid : user->name);
+
+	for (i = 0; word[i]; i++)
+		if (word[i] <= ' ' || word[i] > '~')
+			word[i] = '_';
+	if (i > BLKJOB_MD_IDENTITY)
+		word[BLKJOB_MD_IDENTITY] = '\0';
+	return word;
+}
+
+/* Has the source another length now? What is of something else the kernel refuses. */
+static int check_length(const struct metadata *md, dev_t devno,
+			const struct plan *p, const char *source,
+			const struct track_options *o)
+{
+	uint64_t length = table_length(&p->old) * 512;
+	autofree char *word = identity(&p->user);
+	int err;
+
+	if (length == md->length || strcmp(word, md->identity) ||
+	    strcmp(md->type, "track"))
+		return 0;
+	if (length < md->length)
+		return fail(EX_REFUSED,
+			    "%s has %llu bytes, and the checkpoints on %s are of one with %llu; what a device that became shorter has lost cannot be told, begin anew with --reset",
+			    source, (unsigned long long)length, o->metadata,
+			    (unsigned long long)md->length);
+	if (!o->resize)
+		return fail(EX_REFUSED,
+			    "%s has %llu bytes, and the checkpoints on %s are of one with %llu; with --resize they go on, and what is new counts as changed, or begin anew with --reset",
+			    source, (unsigned long long)length, o->metadata,
+			    (unsigned long long)md->length);
+	err = metadata_grow(o->metadata, devno, length);
+	if (!err)
+		say("%s is for %llu bytes now; what is new since there were %llu counts as changed",
+		    o->metadata, (unsigned long long)length,
+		    (unsigned long long)md->length);
+	return err;
+}
+
 /* What is on the metadata device, and may it be used? Sets the granularity. */
 static int look_at_metadata(dev_t devno, const struct plan *p,
 			    const char *source, struct track_options *o)
@@ -93,20 +136,8 @@ static int look_at_metadata(dev_t devno, const struct plan *p,
 	}
 	if (o->granularity == UNKNOWN)
 		o->granularity = md.granularity;
-	return check_found(&md, p, source, o);
-}
-
-static char *identity(const struct dm_dev *user)
-{
-	size_t i;
-	char *word = xasprintf("%s", *user->uuid ? user->uuid : user->name);
-
-	for (i = 0; word[i]; i++)
-		if (word[i] <= ' ' || word[i] > '~')
-			word[i] = '_';
-	if (i > BLKJOB_MD_IDENTITY)
-		word[BLKJOB_MD_IDENTITY] = '\0';
-	return word;
+	err = check_found(&md, p, source, o);
+	return err ? err : check_length(&md, devno, p, source, o);
 }
 
 static int insert(struct plan *p, const struct track_options *o,
@@ -186,6 +217,7 @@ static int run_track(const struct command *cmd, int argc, char **argv)
 		ARG("checkpoint", TEXT, &o.checkpoint),
 		ARG("unwritten", FLAG, &o.unwritten),
 		ARG("reset", FLAG, &o.reset),
+		ARG("resize", FLAG, &o.resize),
 		ARG("force", FLAG, &o.force), { 0 }
 	};
 	const char *source;
@@ -194,6 +226,8 @@ static int run_track(const struct command *cmd, int argc, char **argv)
 
 	if (!err && !o.metadata)
 		err = usage_error(cmd, "needs --metadata DEVICE");
+	if (!err && o.reset && o.resize)
+		err = usage_error(cmd, "--reset forgets what --resize keeps: give one of them");
 	return err ? err : track(source, &o);
 }
 
@@ -219,6 +253,7 @@ const struct command cmd_track = {
 	"  --granularity SIZE   bytes tracked as one, a power of two (64K)\n"
 	"  --checkpoint NAME    begin this one at once\n"
 	"  --unwritten          a promise: nothing was written while it was not tracked\n"
+	"  --resize             SOURCE has become longer: what is new counts as changed\n"
 	"  --reset              forget all checkpoints that are on DEVICE\n"
 	"  --force              overwrite what is on DEVICE\n",
 	.run = run_track,

@@ -1,111 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * Reading the metadata. What they mean is decided by the kernel's own file,
- * kernel/dm-blkjob-metadata.c, which is compiled here too.
- */
-#include <errno.h>
+/* What the metadata say. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "blkjob.h"
 #include "cleanup.h"
-#include "device.h"
-#include "dm-blkjob-metadata.h"
 #include "metadata.h"
+#include "metadata-io.h"
 
 /* A live job may be writing just what is read. */
 #define TRIES 3
-
-struct reader {
-	const char *path;
-	int fd;
-	uint64_t offset;
-	u8 *block;		/* as O_DIRECT wants it */
-	struct bj_md_super super;
-};
-
-static void reader_close(struct reader *r)
-{
-	free(r->block);
-	if (r->fd >= 0)
-		close(r->fd);
-}
-
-/* Past the page cache: the kernel's writes do not go through it. */
-static int reader_open(struct reader *r)
-{
-	struct stat st;
-	dev_t devno;
-
-	if (posix_memalign((void **)&r->block, 4096, BJ_MD_BLOCK_BYTES))
-		return fail(EX_ATTENTION, "out of memory");
-	if (!stat(r->path, &st) && S_ISREG(st.st_mode))
-		r->fd = open(r->path, O_RDONLY | O_CLOEXEC);
-	else if (!device_resolve(r->path, &devno))
-		r->fd = device_open(devno, O_RDONLY | O_DIRECT);
-	else
-		return fail(EX_REFUSED,
-			    "%s is neither a block device nor a file; see: lsblk",
-			    r->path);
-	if (r->fd < 0)
-		return fail(EX_REFUSED, "cannot open %s: %s", r->path,
-			    strerror(r->fd == -1 ? errno : -r->fd));
-	return 0;
-}
-
-static int read_block(struct reader *r, uint64_t sector)
-{
-	uint64_t at = r->offset + sector * 512;
-	ssize_t n = pread(r->fd, r->block, BJ_MD_BLOCK_BYTES, at);
-
-	if (n == BJ_MD_BLOCK_BYTES)
-		return 0;
-	return fail(EX_TARGET, "cannot read %s at %llu: %s", r->path,
-		    (unsigned long long)at,
-		    n < 0 ? strerror(errno) : "it ends there");
-}
-
-static int read_super(struct reader *r)
-{
-	char error[BJ_MD_ERROR];
-	int err = read_block(r, 0);
-
-	if (err)
-		return err;
-	err = bj_md_super_decode(&r->super, r->block, error);
-	if (!err)
-		return 0;
-	if (err == -EUCLEAN)
-		return fail(EX_ATTENTION,
-			    "%s: %s; no checkpoint in it can be used, the next backup has to be a full one",
-			    r->path, error);
-	return fail(EX_REFUSED, "%s: %s; is it the right device?", r->path,
-		    error);
-}
-
-/* Adds the bits of a place to @bits, and counts its damage. */
-static int read_bits(struct reader *r, unsigned int place, unsigned long *bits,
-		     struct checkpoint *c)
-{
-	struct bj_md_block found;
-	u32 block;
-	int err;
-
-	for (block = 0; block < r->super.bitmap_blocks; block++) {
-		err = read_block(r, bj_md_bitmap_sector(&r->super, place,
-							block, 0));
-		if (err)
-			return err;
-		bj_md_bits_decode(bits, r->block,
-				  r->super.bitmap[place].generation, block,
-				  &found);
-		c->damaged += found.bad;
-		c->doubtful += found.doubtful;
-	}
-	return 0;
-}
 
 static bool bit(const unsigned long *bits, uint64_t nr)
 {
@@ -149,7 +54,7 @@ static int place_before(const struct bj_md_super *super, u64 below)
  * A bitmap tells what has changed until the next one began. So from the newest
  * to the oldest, and the bits add up.
  */
-static int read_checkpoints(struct reader *r, const char *since,
+static int read_checkpoints(struct md_reader *r, const char *since,
 			    struct metadata *md)
 {
 	const struct bj_md_super *super = &r->super;
@@ -167,6 +72,7 @@ static int read_checkpoints(struct reader *r, const char *since,
 	     place = place_before(super, super->bitmap[place].order)) {
 		const struct bj_md_bitmap *from = &super->bitmap[place];
 		struct checkpoint *c = &md->checkpoint[--i];
+		struct md_damage damage = { 0 };
 
 		strcpy(c->name, from->name);
 		c->time_us = from->time;
@@ -174,17 +80,19 @@ static int read_checkpoints(struct reader *r, const char *since,
 		c->state = flags ? CHECKPOINT_INCONSISTENT :
 			   from->flags & BLKJOB_MD_STARTING ?
 			   CHECKPOINT_STARTING : CHECKPOINT_ACTIVE;
-		err = read_bits(r, place, bits, c);
+		err = md_read_bits(r, place, bits, &damage);
+		c->damaged = damage.bad;
+		c->doubtful = damage.doubtful;
 		count_changed(md, super->regions, bits, c,
 			      since && !strcmp(since, c->name));
 	}
 	return err;
 }
 
-static int read_all(struct reader *r, const char *since, struct metadata *md)
+static int read_all(struct md_reader *r, const char *since, struct metadata *md)
 {
 	const struct bj_md_super *super = &r->super;
-	int err = read_super(r);
+	int err = md_read_super(r);
 
 	if (err)
 		return err;
@@ -204,9 +112,10 @@ static int read_all(struct reader *r, const char *since, struct metadata *md)
 int metadata_read(const char *path, uint64_t offset, const char *since,
 		  struct metadata *md)
 {
-	__attribute__((cleanup(reader_close)))
-	struct reader r = { .path = path, .fd = -1, .offset = offset };
-	int err = reader_open(&r), tries;
+	automdreader struct md_reader r = {
+		.path = path, .fd = -1, .flags = O_RDONLY, .offset = offset,
+	};
+	int err = md_open(&r), tries;
 
 	*md = (struct metadata) { 0 };
 	for (tries = 0; !err && tries < TRIES; tries++) {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The metadata of a job on disk, read and judged; never written. */
+/* The metadata of a job on disk, read and judged. */
 #ifndef BLKJOB_METADATA_H
 #define BLKJOB_METADATA_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "linux/dm-blkjob.h"
 #include "ranges.h"
@@ -46,6 +47,11 @@ struct metadata {
  */
 int metadata_read(const char *path, uint64_t offset, const char *since,
 		  struct metadata *md);
+/*
+ * Make those on the device fit a longer source, of @length bytes. No job may have
+ * them. 0 or exit status.
+ */
+int metadata_grow(const char *path, dev_t devno, uint64_t length);
 void metadata_free(struct metadata *md);
 /* NULL if there is none of that name. */
 struct checkpoint *metadata_find(struct metadata *md, const char *name);

@@ -463,6 +463,35 @@ volume() {
 	nothing_left
 }
 
+# grown GRANULARITY: the device becomes longer between two increments.
+grown() {
+	disk s 24M
+	disk t 24M
+	disk m 1M
+	fill s 1
+	dm u "0 24577 linear ${dev[s]} 0"
+	started track "${dev[u]}" --metadata "${dev[m]}" --granularity "$1"
+	backs_up --checkpoint c
+	same u t 0 0 24577
+	fill u 2 8 64
+	backs_up --since c
+	fill u 3 4000 64
+	swap u "0 49152 linear ${dev[s]} 0"
+	wait_for "the layer stays" nothing_left
+	started track "${dev[u]}" --metadata "${dev[m]}" --resize
+	fill u 4 49000 8
+	backs_up --since c
+	same u t
+	# Not all of it: what is new, and what was written.
+	grep -qE ' 1[12]\.[0-9] MiB saved' "$out" || fail "not a half: $(cat "$out")"
+	fill u 5 49000 8
+	fill u 6 100 8
+	backs_up --since c
+	same u t
+	filled s 5 49000 8
+	untracked
+}
+
 refused() {
 	local i words said
 
@@ -520,6 +549,6 @@ refused() {
 	untracked
 }
 
-conformance 215 217 218 220 221 223 224 226 227 229 230 232 235 242 244
+conformance 215 217 218 220 221 223 224 226 227 229 230 232 235 242 244 245
 cli_run chain failed cancelled paused differential always anchor group again \
-	killed_between larger volume refused
+	killed_between larger volume "grown 512" "grown 65536" refused

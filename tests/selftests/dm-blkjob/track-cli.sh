@@ -125,6 +125,104 @@ again() {
 	ends 0 '' untrack "${dev[u]}"
 }
 
+# before GRANULARITY SECTORS SIZE-OF-METADATA: so much of the disk is tracked, with
+# two checkpoints, and is not any more.
+before() {
+	disk s 24M
+	disk m "$3"
+	fill s 1
+	layer lm m
+	dm u "0 $2 linear ${dev[s]} 0"
+	started track "${dev[u]}" --metadata "${dev[lm]}" --granularity "$1" \
+		--checkpoint a
+	fill u 2 0 1
+	begun b
+	fill u 3 8192 1
+	swap u "0 $2 linear ${dev[s]} 0"
+	wait_for "the layer stays" nothing_left
+	old="$(blkjob dump "${dev[m]}" --json)"
+}
+
+unchanged() {
+	is metadata "$(blkjob dump "${dev[m]}" --json)" "$old"
+}
+
+# resized GRANULARITY SECTORS: what is new counts as changed, and a region that
+# was not whole before.
+resized() {
+	local g=$1 first=$(($2 * 512 / $1 * $1))
+
+	before "$1" "$2" 1M
+	swap u "0 49152 linear ${dev[s]} 0"
+	ends 3 'has 25165824 bytes, and .* --resize .* --reset' \
+		track "${dev[u]}" --metadata "${dev[lm]}"
+	unchanged
+	started track "${dev[u]}" --metadata "${dev[lm]}" --resize
+	since a "0 $g 4194304 $g $first $((25165824 - first))"
+	since b "4194304 $g $first $((25165824 - first))"
+	ends 0 'is whole, with 2 checkpoints' check --metadata "${dev[m]}"
+	fill u 4 1 1
+	fill u 4 49151 1
+	begun c
+	fill u 5 49151 1
+	since c "$((25165824 - g)) $g"
+	since b "0 $g 4194304 $g $first $((25165824 - first))"
+	ends 0 deleted checkpoint "${dev[u]}" b --delete
+	since a "0 $g 4194304 $g $first $((25165824 - first))"
+	# From the disk again
+	swap u "0 49152 linear ${dev[s]} 0"
+	wait_for "the layer stays" nothing_left
+	started track "${dev[u]}" --metadata "${dev[lm]}" --resize
+	since a "0 $g 4194304 $g $first $((25165824 - first))"
+	since c "$((25165824 - g)) $g"
+	ends 0 '' untrack "${dev[u]}"
+	nothing_left
+}
+
+# What cannot go on is left as it was.
+resize_refused() {
+	before 512 24576 24K
+	swap u "0 49152 linear ${dev[s]} 0"
+	ends 2 'give one of them' track "${dev[u]}" --metadata "${dev[lm]}" \
+		--resize --reset
+	ends 3 'has 48 sectors, and 80 are needed for 2 checkpoints .*--reset' \
+		track "${dev[u]}" --metadata "${dev[lm]}" --resize
+	unchanged
+	exec 8<"${dev[u]}"
+	ends 3 'is in use, and what was written' track "${dev[u]}" \
+		--metadata "${dev[lm]}" --resize
+	exec 8<&-
+	unchanged
+	swap u "0 16384 linear ${dev[s]} 0"
+	ends 3 'has 8388608 bytes, and .* of one with 12582912.*became shorter.*--reset' \
+		track "${dev[u]}" --metadata "${dev[lm]}" --resize
+	unchanged
+	started track "${dev[u]}" --metadata "${dev[lm]}" --reset --granularity 4K
+	ends 0 '' untrack "${dev[u]}"
+	nothing_left
+}
+
+# The metadata device takes the superblock, and no bitmap: nothing is known.
+resize_fails() {
+	need_target flakey
+	before 512 24576 1M
+	swap u "0 49152 linear ${dev[s]} 0"
+	swap lm "0 16 linear ${dev[m]} 0" \
+		"16 2032 flakey ${dev[m]} 16 0 60 1 error_writes"
+	ends 5 'cannot write .*may have become inconsistent' \
+		track "${dev[u]}" --metadata "${dev[lm]}" --resize
+	good lm m
+	ends 7 'since checkpoint [ab] is not known' check --metadata "${dev[m]}"
+	since a "0 25165824"
+	started track "${dev[u]}" --metadata "${dev[lm]}"
+	since b "0 25165824"
+	begun c
+	fill u 5 9 1
+	since c "4608 512"
+	ends 0 '' untrack "${dev[u]}"
+	nothing_left
+}
+
 refused() {
 	pair
 	disk n 1M
@@ -153,5 +251,6 @@ refused() {
 	nothing_left
 }
 
-conformance 233 235 239 242
-cli_run life incremental again refused
+conformance 233 235 236 239 242
+cli_run life incremental again "resized 65536 24576" "resized 65536 24577" \
+	"resized 4096 16391" "resized 512 24576" resize_refused resize_fails refused
