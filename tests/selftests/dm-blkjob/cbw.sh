@@ -378,28 +378,6 @@ suspend_held() {
 # No memory: of the allocations that the module makes, some fail
 #-----------------------------------------------------------------
 
-FAILSLAB=/sys/kernel/debug/failslab
-
-# fail_slab PERCENT [BYTES]: after so many bytes.
-fail_slab() {
-	local start size
-
-	mountpoint -q /sys/kernel/debug ||
-		mount -t debugfs none /sys/kernel/debug 2>/dev/null
-	[ -e $FAILSLAB/require-start ] || skip "no fault injection"
-	start=$(cat /sys/module/dm_blkjob/sections/.text)
-	size=$(sed -n 's/^dm_blkjob \([0-9]*\) .*/\1/p' /proc/modules)
-	echo "$start" >$FAILSLAB/require-start
-	printf '0x%x\n' $((start + size)) >$FAILSLAB/require-end
-	echo N >$FAILSLAB/ignore-gfp-wait
-	echo N >$FAILSLAB/task-filter
-	echo 1 >$FAILSLAB/interval
-	echo 0 >$FAILSLAB/verbose
-	echo -1 >$FAILSLAB/times
-	echo "${2:-0}" >$FAILSLAB/space
-	echo "$1" >$FAILSLAB/probability
-}
-
 # While it works: it has one buffer at least, nothing hangs, nothing is wrong.
 no_memory() {
 	local percent=$1

@@ -482,3 +482,30 @@ writes() {
 	read -ra stat <"/sys/class/block/${dev[$1]##*/}/stat"
 	echo "${stat[4]}"
 }
+
+#-----------------------------------------------------------------
+# No memory, where the kernel has fault injection
+#-----------------------------------------------------------------
+
+FAILSLAB=/sys/kernel/debug/failslab
+
+# fail_slab PERCENT [BYTES]: so many of the module's allocations fail, after so
+# many bytes.
+fail_slab() {
+	local start size
+
+	mountpoint -q /sys/kernel/debug ||
+		mount -t debugfs none /sys/kernel/debug 2>/dev/null
+	[ -e $FAILSLAB/require-start ] || skip "no fault injection"
+	start=$(cat /sys/module/dm_blkjob/sections/.text)
+	size=$(sed -n 's/^dm_blkjob \([0-9]*\) .*/\1/p' /proc/modules)
+	echo "$start" >$FAILSLAB/require-start
+	printf '0x%x\n' $((start + size)) >$FAILSLAB/require-end
+	echo N >$FAILSLAB/ignore-gfp-wait
+	echo N >$FAILSLAB/task-filter
+	echo 1 >$FAILSLAB/interval
+	echo 0 >$FAILSLAB/verbose
+	echo -1 >$FAILSLAB/times
+	echo "${2:-0}" >$FAILSLAB/space
+	echo "$1" >$FAILSLAB/probability
+}
