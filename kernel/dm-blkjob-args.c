@@ -248,6 +248,8 @@ static const struct bj_option options[] = {
 	{ "identity", T, false, AT(identity), parse_text, NULL,
 	  BLKJOB_MD_IDENTITY },
 	{ "spill", B, false, AT(spill), parse_text, NULL, BLKJOB_SPILL_PATH },
+	/* A path of any length that a table line can have. */
+	{ "metadata", 0, false, AT(metadata), parse_text, NULL, PATH_MAX },
 	{ "note", B, false, AT(note), parse_text, NULL, BLKJOB_NOTE },
 };
 

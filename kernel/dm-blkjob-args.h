@@ -64,6 +64,7 @@ struct bj_options {
 	const char *group;	/* NULL = none */
 	const char *identity;	/* of the source, as kept in metadata; likewise */
 	const char *spill;	/* a device; likewise */
+	const char *metadata;	/* path of a device for them; likewise */
 	const char *note;	/* of who made the job, for who ends it; likewise */
 };
 

@@ -50,12 +50,18 @@ static void __error_ignore(struct blkjob *job)
 	__bj_event_error_limited(job, bj_on_error_name(BJ_ON_ERROR_IGNORE));
 }
 
+static const char * const leg_names[BJ_NR_LEGS] = {
+	[BJ_SOURCE] = "source",
+	[BJ_TARGET] = "target device",
+	[BJ_METADATA] = "metadata device",
+};
+
 void __bj_error_note(struct blkjob *job, enum bj_side side, const char *op,
 		     blk_status_t status, sector_t sector)
 {
 	DMWARN_LIMIT("%s: %s error %d at sector %llu of the %s", bj_name(job),
 		     op, blk_status_to_errno(status), (u64)sector,
-		     side == BJ_SOURCE ? "source" : "target device");
+		     leg_names[side]);
 	job->stats.errors[side]++;
 	job->stats.last_op = op;
 	job->stats.last_errno = -blk_status_to_errno(status);

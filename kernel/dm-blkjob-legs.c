@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The two legs: opening and checking the devices.
+ * The legs, two or three: opening and checking the devices.
  *
  * device-mapper lets two of its devices share a disk, a table name one device
  * twice, and (up to 6.1) a device be mapped onto itself. All that would destroy
@@ -158,9 +158,10 @@ static int open_leg(struct blkjob *job, enum bj_side side,
 	const char *what = side_name(job, side);
 	blk_mode_t mode = dm_table_get_mode(job->ti->table);
 	struct bj_leg *leg = &job->leg[side];
+	bool writes = side != BJ_SOURCE;
 	int r;
 
-	if (side == BJ_TARGET)
+	if (writes)
 		mode = BLK_OPEN_READ | BLK_OPEN_WRITE;
 	r = open_device(job, leg, what, args->path, mode, error);
 	if (r)
@@ -170,7 +171,24 @@ static int open_leg(struct blkjob *job, enum bj_side side,
 	r = check_leg(job, side, what, args->path, error);
 	if (r)
 		return r;
-	return make_claim(leg, what, args->path, side == BJ_TARGET, error);
+	return make_claim(leg, what, args->path, writes, error);
+}
+
+/* Each of them is there once. */
+static int check_distinct(struct blkjob *job,
+			  const struct bj_leg_args * const *legs, char *error)
+{
+	unsigned int a, b;
+
+	for (b = 1; b < BJ_NR_LEGS && job->leg[b].dev; b++)
+		for (a = 0; a < b; a++)
+			if (claims_overlap(&job->leg[a].claim,
+					   &job->leg[b].claim))
+				return refuse(error, -EINVAL,
+					      "%s %.40s and %s %.40s overlap",
+					      side_name(job, a), legs[a]->path,
+					      side_name(job, b), legs[b]->path);
+	return 0;
 }
 
 static int check_pair(struct blkjob *job, const struct bj_args *args,
@@ -181,12 +199,6 @@ static int check_pair(struct blkjob *job, const struct bj_args *args,
 	unsigned int source_block = bdev_logical_block_size(source);
 	unsigned int target_block = bdev_logical_block_size(target);
 
-	if (claims_overlap(&job->leg[BJ_SOURCE].claim,
-			   &job->leg[BJ_TARGET].claim))
-		return refuse(error, -EINVAL,
-			      "source %.40s and %s %.40s overlap",
-			      args->source.path, side_name(job, BJ_TARGET),
-			      args->target.path);
 	/* The consumer goes on with the blocks that it knows. */
 	if (job->type->copies && target_block > source_block)
 		return refuse(error, -EINVAL,
@@ -202,22 +214,27 @@ static int check_pair(struct blkjob *job, const struct bj_args *args,
 
 int bj_legs_open(struct blkjob *job, const struct bj_args *args, char *error)
 {
-	int r;
+	struct bj_leg_args metadata = { .path = args->opt.metadata };
+	const struct bj_leg_args *legs[BJ_NR_LEGS] = {
+		&args->source, &args->target, &metadata
+	};
+	unsigned int i, nr = metadata.path ? BJ_NR_LEGS : BJ_METADATA;
+	int r = 0;
 
-	INIT_LIST_HEAD(&job->leg[BJ_SOURCE].claim.list);
-	INIT_LIST_HEAD(&job->leg[BJ_TARGET].claim.list);
+	for (i = 0; i < BJ_NR_LEGS; i++)
+		INIT_LIST_HEAD(&job->leg[i].claim.list);
 
-	r = open_leg(job, BJ_SOURCE, &args->source, error);
+	for (i = 0; i < nr && !r; i++)
+		r = open_leg(job, i, legs[i], error);
 	if (!r)
-		r = open_leg(job, BJ_TARGET, &args->target, error);
+		r = check_distinct(job, legs, error);
 	if (!r)
 		r = check_pair(job, args, error);
-	if (!r)
-		r = claim_add(&job->leg[BJ_SOURCE].claim, args->source.path,
-			      error);
-	if (!r)
-		r = claim_add(&job->leg[BJ_TARGET].claim, args->target.path,
-			      error);
+	for (i = 0; i < nr && !r; i++)
+		r = claim_add(&job->leg[i].claim, legs[i]->path, error);
+	/* The word of the table line does not stay; this one does. */
+	if (!r && metadata.path)
+		job->opt.metadata = job->leg[BJ_METADATA].dev->name;
 	return r;
 }
 

@@ -58,8 +58,8 @@ static void slot_init_bio(struct bj_md_slot *slot, blk_opf_t opf)
 {
 	struct blkjob *job = slot->md->job;
 
-	bio_init(&slot->bio, bj_bdev(job, BJ_TARGET), &slot->vec, 1, opf);
-	slot->bio.bi_iter.bi_sector = bj_leg_sector(job, BJ_TARGET,
+	bio_init(&slot->bio, bj_bdev(job, bj_md_side(job)), &slot->vec, 1, opf);
+	slot->bio.bi_iter.bi_sector = bj_leg_sector(job, bj_md_side(job),
 						    slot->sector);
 	__bio_add_page(&slot->bio, virt_to_page(slot->data), BJ_MD_SLOT_BYTES,
 		       offset_in_page(slot->data));
@@ -136,9 +136,10 @@ static int read_sectors(struct bj_md *md, void *to, u64 sector,
 	struct bio bio;
 	int r;
 
-	bio_init(&bio, bj_bdev(md->job, BJ_TARGET), &vec, 1,
+	bio_init(&bio, bj_bdev(md->job, bj_md_side(md->job)), &vec, 1,
 		 REQ_OP_READ | REQ_META);
-	bio.bi_iter.bi_sector = bj_leg_sector(md->job, BJ_TARGET, sector);
+	bio.bi_iter.bi_sector = bj_leg_sector(md->job, bj_md_side(md->job),
+					      sector);
 	__bio_add_page(&bio, virt_to_page(to), bytes, 0);
 	r = submit_bio_wait(&bio);
 	bio_uninit(&bio);
@@ -182,7 +183,7 @@ static const char *identity(struct blkjob *job)
 static int make(struct bj_md *md, char *error)
 {
 	struct blkjob *job = md->job;
-	u64 sectors = job->leg[BJ_TARGET].nr_sectors;
+	u64 sectors = job->leg[bj_md_side(job)].nr_sectors;
 	struct bj_md_super *super = md->super;
 	int r;
 
@@ -216,6 +217,7 @@ static int check_belongs(struct bj_md *md, char *error)
 	struct bj_md_super *super = md->super;
 	const char *type = bj_kind_name(md->job->type->kind);
 	u64 granularity = 1ULL << (md->job->region_shift + SECTOR_SHIFT);
+	u64 sectors = md->job->leg[bj_md_side(md->job)].nr_sectors;
 
 	if (strcmp(super->type, type))
 		return refuse(error, -EINVAL,
@@ -233,11 +235,10 @@ static int check_belongs(struct bj_md *md, char *error)
 		return refuse(error, -EINVAL,
 			      "granularity %llu does not agree with the metadata, which have %u",
 			      granularity, super->granularity);
-	if (bj_md_sectors(super) > md->job->leg[BJ_TARGET].nr_sectors)
+	if (bj_md_sectors(super) > sectors)
 		return refuse(error, -EINVAL,
 			      "the metadata are of %llu sectors, and the device has %llu from there on",
-			      bj_md_sectors(super),
-			      md->job->leg[BJ_TARGET].nr_sectors);
+			      bj_md_sectors(super), sectors);
 	return 0;
 }
 

@@ -140,7 +140,7 @@ static void status_table(struct blkjob *job, char *result, unsigned int maxlen)
 	spin_unlock_irq(&job->lock);
 
 	DMEMIT("%s", bj_kind_name(job->type->kind));
-	for (i = 0; i < ARRAY_SIZE(job->leg); i++)
+	for (i = 0; i < BJ_METADATA; i++)
 		DMEMIT(" %s %llu", job->leg[i].dev->name,
 		       (u64)job->leg[i].start);
 	DMEMIT(" ");

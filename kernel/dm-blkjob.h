@@ -61,6 +61,9 @@ struct bj_leg {
 enum bj_side {
 	BJ_SOURCE,
 	BJ_TARGET,
+	/* None of these, but a leg too: with the option metadata. */
+	BJ_METADATA,
+	BJ_NR_LEGS
 };
 
 /* Foreground I/O in progress: dm's per-bio data. */
@@ -82,7 +85,7 @@ struct bj_stats {
 	u64 recopied;			/* of both, after the first sweep */
 	u64 urgent;			/* of both, for the consumer */
 	u64 passes;			/* sweeps begun */
-	u64 errors[2];			/* failed operations, by enum bj_side */
+	u64 errors[BJ_NR_LEGS];		/* failed operations */
 	const char *last_op;		/* NULL = no error yet */
 	int last_errno;
 	sector_t last_sector;
@@ -197,7 +200,7 @@ struct blkjob {
 	const struct blkjob_type *type;
 	void *private;			/* the type's */
 	struct bj_leg *reads;		/* serves reads; NULL = map decides */
-	struct bj_leg leg[2];		/* by enum bj_side */
+	struct bj_leg leg[BJ_NR_LEGS];	/* by enum bj_side; dev NULL = none */
 	unsigned int sample_mask;	/* the consumer's I/Os that are timed */
 	u64 nr_sectors;
 	unsigned int region_shift;	/* region = 1 << shift sectors */
@@ -470,6 +473,12 @@ static inline struct block_device *bj_bdev(struct blkjob *job,
 static inline unsigned int bj_nr_copies(const struct blkjob *job)
 {
 	return job->type->copies ? 2 : 1;
+}
+
+/* The leg that has metadata, if there is one. */
+static inline enum bj_side bj_md_side(const struct blkjob *job)
+{
+	return job->type->copies ? BJ_METADATA : BJ_TARGET;
 }
 
 /* Sector of the leg for @sector of the job. */
