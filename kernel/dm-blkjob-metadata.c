@@ -146,6 +146,7 @@ static void super_to_disk(struct blkjob_md_super *disk,
 		to->flags = cpu_to_le32(from->flags);
 		strscpy((char *)to->name, from->name, sizeof(to->name));
 	}
+	strscpy((char *)disk->note, super->note, sizeof(disk->note));
 }
 
 void bj_md_super_encode(void *to, const struct bj_md_super *super,
@@ -201,7 +202,7 @@ static bool super_from_disk(struct bj_md_super *super,
 	}
 	for (i = 0; i < BLKJOB_MD_BITMAPS; i++)
 		ok &= take_bitmap(&super->bitmap[i], &disk->bitmap[i]);
-	return ok;
+	return ok && take_text(super->note, disk->note, sizeof(super->note));
 }
 
 /* Names, generations and orders belong to one bitmap each. */

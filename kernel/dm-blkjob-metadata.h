@@ -37,6 +37,7 @@ struct bj_md_super {
 	u32 bitmap_blocks;
 	struct bj_md_leg leg[2];
 	struct bj_md_bitmap bitmap[BLKJOB_MD_BITMAPS];
+	char note[BLKJOB_NOTE + 1];
 	unsigned int bad_slots;		/* found by decode: damaged or torn */
 };
 

@@ -21,6 +21,7 @@ static struct bj_md_super a_super(void)
 		.leg[0] = { REGIONS * 128 - 5, "LVM-abc" },
 		.bitmap[1] = { 77, 1, 1000000, 0, "monday" },
 		.bitmap[3] = { 78, 2, 2000000, BLKJOB_MD_STARTING, "tuesday" },
+		.note = "new/golden",
 	};
 
 	return super;
@@ -61,6 +62,7 @@ static void super_is(const struct bj_md_super *is,
 	CHECK_EQ(is->leg[0].sectors, wanted->leg[0].sectors);
 	CHECK(!strcmp(is->leg[0].identity, wanted->leg[0].identity), "-");
 	CHECK_EQ(is->leg[1].sectors, 0);
+	CHECK(!strcmp(is->note, wanted->note), "%s", is->note);
 	for (i = 0; i < BLKJOB_MD_BITMAPS; i++) {
 		const struct bj_md_bitmap *a = &is->bitmap[i];
 		const struct bj_md_bitmap *b = &wanted->bitmap[i];

@@ -246,6 +246,7 @@ struct blkjob_md_super {
 	__le64 reserved2;
 	struct blkjob_md_leg leg[2];
 	struct blkjob_md_bitmap bitmap[BLKJOB_MD_BITMAPS];
-	__u8 reserved3[464];
+	__u8 note[BLKJOB_NOTE + 1];	/* for whoever has started the job */
+	__u8 reserved3[304];
 };
 #endif
