@@ -33,6 +33,7 @@ static const char * const kind_names[BJ_NR_KINDS] = {
 	[BJ_MIRROR] = "mirror",
 	[BJ_BACKUP] = "backup",
 	[BJ_TRACK] = "track",
+	[BJ_STREAM] = "stream",
 };
 
 const char *bj_kind_name(enum bj_kind kind)
@@ -214,6 +215,7 @@ static int parse_text(const struct bj_option *option, const char *value,
 #define M BIT(BJ_MIRROR)
 #define B BIT(BJ_BACKUP)
 #define T BIT(BJ_TRACK)
+#define S BIT(BJ_STREAM)
 #define AT(field) offsetof(struct bj_options, field)
 
 /* In the order of the table line. */
@@ -222,17 +224,17 @@ static const struct bj_option options[] = {
 	  ARRAY_SIZE(sync_names) },
 	{ "copy_mode", M, true, AT(copy_mode), parse_enum,
 	  copy_mode_names, ARRAY_SIZE(copy_mode_names) },
-	{ "granularity", M | B | T, false, AT(granularity), parse_granularity,
+	{ "granularity", M | B | T | S, false, AT(granularity), parse_granularity,
 	  NULL, 0 },
-	{ "buf_size", M | B, true, AT(buf_size), parse_buf_size, NULL,
+	{ "buf_size", M | B | S, true, AT(buf_size), parse_buf_size, NULL,
 	  BLKJOB_BUF_SIZE_MAX },
-	{ "speed", M | B, true, AT(speed), parse_number, NULL,
+	{ "speed", M | B | S, true, AT(speed), parse_number, NULL,
 	  BLKJOB_SPEED_MAX },
-	{ "latency_bound", M | B, true, AT(latency_bound),
+	{ "latency_bound", M | B | S, true, AT(latency_bound),
 	  parse_latency_bound, NULL, 0 },
-	{ "on_source_error", M | B, true, AT(on_error[0]), parse_enum,
+	{ "on_source_error", M | B | S, true, AT(on_error[0]), parse_enum,
 	  on_error_names, ARRAY_SIZE(on_error_names) },
-	{ "on_target_error", M | B, true, AT(on_error[1]), parse_enum,
+	{ "on_target_error", M | B | S, true, AT(on_error[1]), parse_enum,
 	  on_error_names, ARRAY_SIZE(on_error_names) },
 	{ "on_cbw_error", B, false, AT(on_cbw_error), parse_enum,
 	  on_cbw_error_names, ARRAY_SIZE(on_cbw_error_names) },
@@ -240,22 +242,26 @@ static const struct bj_option options[] = {
 	  BLKJOB_CBW_TIMEOUT_MAX },
 	{ "cbw_stored", B, false, AT(cbw_stored), parse_switch, NULL, 0 },
 	{ "checksum", B, false, AT(checksum), parse_switch, NULL, 0 },
-	{ "unmap", M | B, false, AT(unmap), parse_switch, NULL, 0 },
-	{ "target_is_zero", M | B, false, AT(target_is_zero), parse_switch,
+	{ "unmap", M | B | S, false, AT(unmap), parse_switch, NULL, 0 },
+	{ "target_is_zero", M | B | S, false, AT(target_is_zero), parse_switch,
 	  NULL, 0 },
-	{ "paused", M | B | T, false, AT(paused), parse_switch, NULL, 0 },
+	{ "copy_on_read", S, true, AT(copy_on_read), parse_switch, NULL, 0 },
+	{ "paused", M | B | T | S, false, AT(paused), parse_switch, NULL, 0 },
 	{ "group", M | B, false, AT(group), parse_group, NULL, 0 },
-	{ "identity", T, false, AT(identity), parse_text, NULL,
+	{ "identity", T | S, false, AT(identity), parse_text, NULL,
+	  BLKJOB_MD_IDENTITY },
+	{ "target_identity", S, false, AT(target_identity), parse_text, NULL,
 	  BLKJOB_MD_IDENTITY },
 	{ "spill", B, false, AT(spill), parse_text, NULL, BLKJOB_SPILL_PATH },
 	/* A path of any length that a table line can have. */
-	{ "metadata", 0, false, AT(metadata), parse_text, NULL, PATH_MAX },
-	{ "note", B, false, AT(note), parse_text, NULL, BLKJOB_NOTE },
+	{ "metadata", S, false, AT(metadata), parse_text, NULL, PATH_MAX },
+	{ "note", B | S, false, AT(note), parse_text, NULL, BLKJOB_NOTE },
 };
 
 #undef M
 #undef B
 #undef T
+#undef S
 #undef AT
 
 static int find_option(const char *key)
@@ -393,9 +399,9 @@ int bj_args_parse(struct bj_args *args, unsigned int argc, char **argv,
 	*args = (struct bj_args) {
 		.kind = kind,
 		.opt = {
-			.granularity = BLKJOB_GRANULARITY,
 			.buf_size = BLKJOB_BUF_SIZE,
 			.unmap = true,
+			.copy_on_read = true,
 		},
 	};
 	r = parse_leg(&args->source, "source", argv + 1, length, error);

@@ -12,6 +12,7 @@ enum bj_kind {
 	BJ_MIRROR,
 	BJ_BACKUP,
 	BJ_TRACK,
+	BJ_STREAM,
 	BJ_NR_KINDS
 };
 
@@ -49,7 +50,7 @@ struct bj_leg_args {
 struct bj_options {
 	enum bj_sync sync;
 	enum bj_copy_mode copy_mode;
-	u64 granularity;	/* bytes */
+	u64 granularity;	/* bytes, 0 = not given */
 	u64 buf_size;		/* bytes, never 0 */
 	u64 speed;		/* bytes/s, 0 = unlimited */
 	u64 latency_bound;	/* percent of the idle p99, 0 = none */
@@ -60,10 +61,12 @@ struct bj_options {
 	bool checksum;		/* of what is copied, by region */
 	bool unmap;		/* zeroes may be unmapped on the target device */
 	bool target_is_zero;	/* it reads as zeroes at the start */
+	bool copy_on_read;	/* the fill goes on where the consumer reads */
 	bool paused;
 	const char *group;	/* NULL = none */
 	const char *identity;	/* of the source, as kept in metadata; likewise */
 	const char *spill;	/* a device; likewise */
+	const char *target_identity;	/* likewise */
 	const char *metadata;	/* path of a device for them; likewise */
 	const char *note;	/* of who made the job, for who ends it; likewise */
 };

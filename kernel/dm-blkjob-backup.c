@@ -119,22 +119,12 @@ static void __cbw_failed(struct blkjob *job, const char *error)
 	__bj_abort(job, error);
 }
 
-static bool touches(struct bio *bio, const struct bj_extent *extent)
-{
-	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
-
-	return io->sector < extent->sector + extent->nr_sectors &&
-	       extent->sector < io->sector + io->nr_sectors;
-}
-
 /* Worker. */
 static void backup_urgent_failed(struct blkjob *job,
 				 const struct bj_extent *extent)
 {
 	enum bj_side side = bj_extent_side(extent);
 	struct bj_backup *backup = job->private;
-	struct bio_list list = backup->held.waiting;
-	struct bio *bio;
 
 	spin_lock_irq(&job->lock);
 	__bj_error_note(job, side, extent->failed_op, extent->status,
@@ -142,15 +132,9 @@ static void backup_urgent_failed(struct blkjob *job,
 	__cbw_failed(job, bj_error_word(side, extent->failed_op,
 					extent->status));
 	spin_unlock_irq(&job->lock);
-	if (job->opt.on_cbw_error != BJ_BREAK_GUEST_WRITE)
-		return;
-	bio_list_init(&backup->held.waiting);
-	while ((bio = bio_list_pop(&list))) {
-		if (touches(bio, extent))
-			bj_held_end(&backup->held, bio, extent->status);
-		else
-			bio_list_add(&backup->held.waiting, bio);
-	}
+	if (job->opt.on_cbw_error == BJ_BREAK_GUEST_WRITE)
+		bj_held_end_in(&backup->held, extent->sector,
+			       extent->nr_sectors, extent->status);
 }
 
 /* It has waited for long enough. */
@@ -402,7 +386,7 @@ static int backup_ctr(struct blkjob *job, char *error)
 	if (job->opt.note)
 		strscpy(backup->note, job->opt.note, sizeof(backup->note));
 	job->opt.note = backup->note;
-	bj_held_init(&backup->held, job);
+	bj_held_init(&backup->held, job, BJ_SOURCE);
 
 	job->reads = &job->leg[BJ_SOURCE];
 	job->pipe.swept = job->opt.sync == BJ_SYNC_FULL;
@@ -430,6 +414,7 @@ static void backup_dtr(struct blkjob *job)
 
 const struct blkjob_type bj_backup_type = {
 	.kind = BJ_BACKUP,
+	.granularity = BLKJOB_GRANULARITY,
 	.copies = true,
 	.before_waiting = BLKJOB_RUNNING,
 	.ctr = backup_ctr,

@@ -44,7 +44,7 @@ void __bj_state_set(struct blkjob *job, enum blkjob_state state)
 	bj_kick(job);
 }
 
-/* The end, decided once: under the lock, and no state follows this one. */
+/* The end, decided once under the lock. */
 void __bj_conclude(struct blkjob *job, const char *result, enum bj_side active)
 {
 	job->result = result;
@@ -52,7 +52,7 @@ void __bj_conclude(struct blkjob *job, const char *result, enum bj_side active)
 	__bj_state_set(job, BLKJOB_CONCLUDED);
 }
 
-/* Stop for good: the source goes on alone. */
+/* Stop for good: whichever leg is active goes on alone. */
 void __bj_abort(struct blkjob *job, const char *error)
 {
 	if (job->state == BLKJOB_ABORTING || job->state == BLKJOB_CONCLUDED)
@@ -72,7 +72,7 @@ bool bj_aborted(struct blkjob *job)
 	spin_lock_irq(&job->lock);
 	done = job->state == BLKJOB_ABORTING && !atomic_read(&job->ios);
 	if (done)
-		__bj_conclude(job, "cancelled", BJ_SOURCE);
+		__bj_conclude(job, "cancelled", job->active);
 	spin_unlock_irq(&job->lock);
 	return done;
 }
@@ -140,6 +140,21 @@ static int do_pause(struct blkjob *job, char *why)
 	}
 }
 
+/* After a cancel, if there is anything left to be done. */
+static int go_on(struct blkjob *job, char *why)
+{
+	const char *reason = job->type->may_go_on(job);
+
+	if (reason)
+		return refused(why, reason);
+	job->result = NULL;
+	job->error = NULL;
+	job->io_failed = false;
+	job->retry_at = 0;
+	__bj_state_set(job, BLKJOB_RUNNING);
+	return 0;
+}
+
 static int do_resume(struct blkjob *job, char *why)
 {
 	switch (job->state) {
@@ -158,6 +173,8 @@ static int do_resume(struct blkjob *job, char *why)
 			__bj_state_set(job, BLKJOB_WAITING);
 		}
 		return 0;
+	case BLKJOB_CONCLUDED:
+		return go_on(job, why);
 	default:
 		return refused(why, "it is not paused");
 	}
@@ -403,7 +420,7 @@ static int reply_help(struct blkjob *job, char *result, unsigned int maxlen)
 	       "finalize [target|source]\n"
 	       "cancel [force]\n"
 	       "set speed|buf_size|latency_bound <value>\n"
-	       "set copy_mode|cbw_timeout <value>  mirror, backup\n"
+	       "set copy_mode|cbw_timeout|copy_on_read <value>\n"
 	       "set on_source_error|on_target_error report|ignore|enospc|stop\n"
 	       "mark|unmark <start> <length>   in sectors\n"
 	       "map [<start>]                  dirty ranges, in sectors\n"

@@ -168,7 +168,7 @@ static void piece_ended(struct bj_slot *slot)
 	}
 	job->pipe.on_leg[slot->writing ? BJ_TARGET : BJ_SOURCE] -= slot->bytes;
 	/* Given up, and the status may be our own doing. */
-	if (READ_ONCE(job->state) >= BLKJOB_ABORTING) {
+	if (bj_given_up(job)) {
 		extent->abandoned = true;
 	} else {
 		if (slot->writing)

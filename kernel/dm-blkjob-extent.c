@@ -32,6 +32,40 @@ static u64 extent_bytes(const struct bj_extent *extent)
 	return extent->nr_sectors << SECTOR_SHIFT;
 }
 
+/* All of it or, if that is busy, its first region. */
+static bool extent_lock(struct blkjob *job, struct bj_extent *extent)
+{
+	extent_sectors(job, extent);
+	while (!bj_busy_trylock(job->busy, extent->sector, extent->nr_sectors)) {
+		if (extent->nr <= 1)
+			return false;
+		extent->nr = 1;
+		extent_sectors(job, extent);
+	}
+	return true;
+}
+
+/*
+ * ... and no more than may be copied, now that nobody can write it: some of it
+ * may have been written in the meantime.
+ */
+static bool extent_lock_absent(struct blkjob *job, struct bj_extent *extent)
+{
+	u64 nr;
+
+	while (extent_lock(job, extent)) {
+		nr = !job->type->absent ? extent->nr :
+		     job->type->absent(job, extent->first, extent->nr);
+		if (nr == extent->nr)
+			return true;
+		bj_busy_unlock(job->busy, extent->sector, extent->nr_sectors);
+		if (!nr)
+			return false;
+		extent->nr = nr;
+	}
+	return false;
+}
+
 /* Take up to @max regions from @first on, as many as are dirty and not busy. */
 static bool extent_take(struct blkjob *job, struct bj_extent *extent, u64 first,
 			u64 max)
@@ -40,13 +74,8 @@ static bool extent_take(struct blkjob *job, struct bj_extent *extent, u64 first,
 	extent->nr = bj_regions_run(&job->map, first, max);
 	if (!extent->nr)
 		return false;	/* unmarked just now */
-	extent_sectors(job, extent);
-	while (!bj_busy_trylock(job->busy, extent->sector, extent->nr_sectors)) {
-		if (extent->nr <= 1)
-			return false;
-		extent->nr = 1;
-		extent_sectors(job, extent);
-	}
+	if (!extent_lock_absent(job, extent))
+		return false;
 	if (job->pipe.clear_at != BJ_CLEAR_TAKEN ||
 	    bj_regions_clear(&job->map, extent->first,
 			     extent->first + extent->nr - 1) >= 0)
@@ -330,6 +359,8 @@ static void extent_end(struct blkjob *job, struct bj_extent *extent)
 
 	if (copied)
 		bj_checksums_end(job, extent);
+	if (copied && job->type->copied)
+		job->type->copied(job, extent->first, extent->nr);
 	if (copied && extent->marked)
 		extent_clear(job, extent);
 	if (!copied && pipe->clear_at == BJ_CLEAR_TAKEN)

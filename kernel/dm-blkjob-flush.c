@@ -44,7 +44,10 @@ void bj_flush_reap(struct blkjob *job)
 	flush->running = false;
 	if (atomic_dec_and_test(&job->ios))
 		wake_up(&job->drained);
-	if (status) {
+	flush->failed = status;
+	if (status && job->type->flush_failed) {
+		job->type->flush_failed(job, status);
+	} else if (status) {
 		bj_error(job, BJ_TARGET, "flush", status, 0);
 	} else {
 		flush->done = flush->begun;
@@ -63,7 +66,7 @@ bool bj_flushed(struct blkjob *job, u64 ticket)
 
 	if (flush->done >= ticket)
 		return true;
-	if (flush->running || bj_backing_off(job))
+	if (flush->running || (flush->failed && bj_backing_off(job)))
 		return false;
 	flush->begun = flush->wanted;
 	flush->running = true;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Writes of the consumer that wait: for their old data to be saved (backup), or
- * for their bits to be on disk (track). They go to the source then.
+ * Writes of the consumer that wait: for their old data to be saved (backup), for
+ * their bits to be on disk (track), or for a copy of what they touch (stream).
+ * They go to one leg then.
  *
  * map parks them. The worker takes what is parked, and lets a write go, or ends
  * it. Sending may sleep, and the worker must not: that is done by a work of its
@@ -19,7 +20,7 @@ int bj_held_park(struct bj_held *held, struct bj_io *io, struct bio *bio)
 		return DM_MAPIO_SUBMITTED;
 	}
 	/* For its cgroup: who sends it on has another one. */
-	bio_set_dev(bio, bj_bdev(job, BJ_SOURCE));
+	bio_set_dev(bio, bj_bdev(job, held->side));
 	io->held_since = ktime_get_ns();
 	atomic_inc(&held->nr);
 	spin_lock_irqsave(&held->lock, flags);
@@ -55,7 +56,7 @@ static void send_released(struct work_struct *work)
 	while ((bio = bio_list_pop(&list))) {
 		struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
 
-		bj_send_to(held->job, BJ_SOURCE, io->sector, bio);
+		bj_send_to(held->job, held->side, io->sector, bio);
 		dm_submit_bio_remap(bio, NULL);
 	}
 	blk_finish_plug(&plug);
@@ -90,9 +91,33 @@ void bj_held_end(struct bj_held *held, struct bio *bio, blk_status_t status)
 	bio_endio(bio);
 }
 
-void bj_held_init(struct bj_held *held, struct blkjob *job)
+static bool touches(struct bio *bio, sector_t sector, u64 nr_sectors)
+{
+	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
+
+	return io->sector < sector + nr_sectors &&
+	       sector < io->sector + io->nr_sectors;
+}
+
+void bj_held_end_in(struct bj_held *held, sector_t sector, u64 nr_sectors,
+		    blk_status_t status)
+{
+	struct bio_list list = held->waiting;
+	struct bio *bio;
+
+	bio_list_init(&held->waiting);
+	while ((bio = bio_list_pop(&list))) {
+		if (touches(bio, sector, nr_sectors))
+			bj_held_end(held, bio, status);
+		else
+			bio_list_add(&held->waiting, bio);
+	}
+}
+
+void bj_held_init(struct bj_held *held, struct blkjob *job, enum bj_side side)
 {
 	held->job = job;
+	held->side = side;
 	spin_lock_init(&held->lock);
 	INIT_WORK(&held->send, send_released);
 	bio_list_init(&held->parked);

@@ -163,6 +163,8 @@ static int open_leg(struct blkjob *job, enum bj_side side,
 
 	if (writes)
 		mode = BLK_OPEN_READ | BLK_OPEN_WRITE;
+	else if (job->type->overlay)
+		mode = BLK_OPEN_READ;
 	r = open_device(job, leg, what, args->path, mode, error);
 	if (r)
 		return r;
@@ -204,7 +206,7 @@ static int check_pair(struct blkjob *job, const struct bj_args *args,
 		return refuse(error, -EINVAL,
 			      "target device %.60s has logical blocks of %u bytes, the source of %u",
 			      args->target.path, target_block, source_block);
-	if (args->opt.granularity < source_block)
+	if (args->opt.granularity && args->opt.granularity < source_block)
 		return refuse(error, -EINVAL,
 			      "granularity %llu is less than the logical block of source %.60s, %u bytes",
 			      args->opt.granularity, args->source.path,

@@ -8,8 +8,9 @@
 
 #include "dm-blkjob-mdio.h"
 
-#define BJ_MD_READ_ORDER	get_order(8 * BJ_MD_BLOCK_BYTES)
-#define BJ_MD_READ_BLOCKS	8	/* read together */
+#define BJ_MD_READ_BLOCKS	8	/* read together, or made */
+#define BJ_MD_READ_ORDER	get_order(BJ_MD_READ_BLOCKS * BJ_MD_BLOCK_BYTES)
+#define BJ_MD_FIXED_PLACES	2	/* with a fixed bitmap; one is to come */
 
 /*---------------------------- Bitmaps -----------------------------*/
 
@@ -129,18 +130,16 @@ bool bj_md_ended(struct bj_md *md, blk_status_t *status, sector_t *sector)
 
 /*---------------------- Reading, in the ctr -----------------------*/
 
-static int read_sectors(struct bj_md *md, void *to, u64 sector,
-			unsigned int bytes)
+static int do_sectors(struct blkjob *job, blk_opf_t opf, void *data, u64 sector,
+		      unsigned int bytes)
 {
 	struct bio_vec vec;
 	struct bio bio;
 	int r;
 
-	bio_init(&bio, bj_bdev(md->job, bj_md_side(md->job)), &vec, 1,
-		 REQ_OP_READ | REQ_META);
-	bio.bi_iter.bi_sector = bj_leg_sector(md->job, bj_md_side(md->job),
-					      sector);
-	__bio_add_page(&bio, virt_to_page(to), bytes, 0);
+	bio_init(&bio, bj_bdev(job, bj_md_side(job)), &vec, 1, opf | REQ_META);
+	bio.bi_iter.bi_sector = bj_leg_sector(job, bj_md_side(job), sector);
+	__bio_add_page(&bio, virt_to_page(data), bytes, 0);
 	r = submit_bio_wait(&bio);
 	bio_uninit(&bio);
 	return r;
@@ -174,48 +173,135 @@ static __printf(3, 4) int refuse(char *error, int r, const char *fmt, ...)
 	return r;
 }
 
-static const char *identity(struct blkjob *job)
+static const char *identity(struct blkjob *job, enum bj_side side)
 {
-	return job->opt.identity ? job->opt.identity : "";
+	const char *word = side == BJ_SOURCE ? job->opt.identity :
+					       job->opt.target_identity;
+
+	return word ? word : "";
+}
+
+/*
+ * The fixed bitmap, with no bit set, in both slots of each block: what was
+ * there before is gone.
+ */
+static int make_fixed(struct bj_md *md, void *buffer)
+{
+	struct bj_md_super *super = md->super;
+	u32 block, i, blocks = super->bitmap_blocks;
+	struct bj_md_map *map = &md->map[0];
+	int r = bj_md_map_init(md, map);
+
+	super->bitmap[0] = (struct bj_md_bitmap) {
+		.generation = get_random_u64() | 1,
+		.order = 1,
+		.flags = BLKJOB_MD_TWICE,
+	};
+	strscpy(super->bitmap[0].name, md->fixed, sizeof(super->bitmap[0].name));
+	for (block = 0; block < blocks && !r; block += BJ_MD_READ_BLOCKS) {
+		u32 nr = min_t(u32, blocks - block, BJ_MD_READ_BLOCKS);
+
+		for (i = 0; i < nr * BLKJOB_MD_SLOTS; i++)
+			bj_md_bits_encode(buffer + i * BJ_MD_SLOT_BYTES,
+					  map->bits,
+					  super->bitmap[0].generation, 1,
+					  block + i / BLKJOB_MD_SLOTS,
+					  i % BLKJOB_MD_SLOTS);
+		for (i = 0; i < nr; i++)
+			map->sequence[block + i] = 1;
+		r = do_sectors(md->job, REQ_OP_WRITE, buffer,
+			       bj_md_bitmap_sector(super, 0, block, 0),
+			       nr * BJ_MD_BLOCK_BYTES);
+		cond_resched();
+	}
+	return r;
+}
+
+/* How many bitmaps may there be? Refuse if there is no place for them. */
+static int make_places(struct bj_md *md, char *error)
+{
+	struct bj_md_super *super = md->super;
+	u64 sectors = md->job->leg[bj_md_side(md->job)].nr_sectors;
+	u32 needed = md->fixed ? BJ_MD_FIXED_PLACES : 1;
+
+	super->nr_bitmaps = bj_md_places(sectors, super->regions);
+	if (super->nr_bitmaps < needed) {
+		super->nr_bitmaps = needed;
+		refuse(error, -ENOSPC,
+		       "the metadata device has %llu sectors, at least %llu are needed",
+		       sectors, bj_md_sectors(super));
+		if (!md->fixed)
+			scnprintf(error + strlen(error),
+				  BJ_ERROR_LEN - strlen(error),
+				  ", and %u more for each checkpoint",
+				  super->bitmap_blocks * 2 * BLKJOB_MD_SECTORS);
+		return -ENOSPC;
+	}
+	if (md->fixed)
+		super->nr_bitmaps = needed;
+	return 0;
 }
 
 /* Metadata for this job, as large as the device lets them be. */
-static int make(struct bj_md *md, char *error)
+static int make(struct bj_md *md, void *buffer, char *error)
 {
-	struct blkjob *job = md->job;
-	u64 sectors = job->leg[bj_md_side(job)].nr_sectors;
 	struct bj_md_super *super = md->super;
+	struct blkjob *job = md->job;
+	unsigned int i;
 	int r;
 
 	*super = (struct bj_md_super) {
 		.generation = get_random_u64(),
 		.granularity = 1U << (job->region_shift + SECTOR_SHIFT),
 		.regions = job->map.nr,
-		.nr_bitmaps = bj_md_places(sectors, job->map.nr),
 		.bitmap_blocks = bj_md_bitmap_blocks(job->map.nr),
-		.leg[0].sectors = job->nr_sectors,
 	};
 	strscpy(super->type, bj_kind_name(job->type->kind),
 		sizeof(super->type));
-	strscpy(super->leg[0].identity, identity(job),
-		sizeof(super->leg[0].identity));
-	if (!super->nr_bitmaps) {
-		super->nr_bitmaps = 1;
-		return refuse(error, -ENOSPC,
-			      "the metadata device has %llu sectors, at least %llu are needed, and %u more for each checkpoint",
-			      sectors, bj_md_sectors(super),
-			      super->bitmap_blocks * 2 * BLKJOB_MD_SECTORS);
+	if (job->opt.note)
+		strscpy(super->note, job->opt.note, sizeof(super->note));
+	for (i = 0; i < bj_nr_copies(job); i++) {
+		super->leg[i].sectors = job->nr_sectors;
+		strscpy(super->leg[i].identity, identity(job, i),
+			sizeof(super->leg[i].identity));
 	}
-	r = write_super(md);
+	r = make_places(md, error);
+	if (r)
+		return r;
+	md->made = true;
+	if (md->fixed)
+		r = make_fixed(md, buffer);
+	/* It flushes first: what it speaks of is there before it. */
+	if (!r)
+		r = write_super(md);
 	return r ? refuse(error, r, "the metadata device cannot be written (%d)",
 			  r) : 0;
 }
 
-/* Are they about this source, in these regions? */
+/* Are they about this leg? */
+static int check_leg(struct bj_md *md, enum bj_side side, char *error)
+{
+	const struct bj_md_leg *leg = &md->super->leg[side];
+	const char *what = side == BJ_SOURCE ? "source" : "target device";
+
+	if (strcmp(leg->identity, identity(md->job, side)))
+		return refuse(error, -EINVAL,
+			      "the metadata are those of %s \"%.45s\", not \"%.45s\"",
+			      what, leg->identity, identity(md->job, side));
+	if (leg->sectors != md->job->nr_sectors)
+		return refuse(error, -EINVAL,
+			      "the metadata are those of a %s of %llu sectors, not %llu",
+			      what, leg->sectors, md->job->nr_sectors);
+	return 0;
+}
+
+/* Are they about these legs, in these regions? */
 static int check_belongs(struct bj_md *md, char *error)
 {
 	struct bj_md_super *super = md->super;
 	const char *type = bj_kind_name(md->job->type->kind);
+	unsigned int i;
+	int r;
 	u64 granularity = 1ULL << (md->job->region_shift + SECTOR_SHIFT);
 	u64 sectors = md->job->leg[bj_md_side(md->job)].nr_sectors;
 
@@ -223,14 +309,11 @@ static int check_belongs(struct bj_md *md, char *error)
 		return refuse(error, -EINVAL,
 			      "the metadata are those of a %.15s job, not %s",
 			      super->type, type);
-	if (strcmp(super->leg[0].identity, identity(md->job)))
-		return refuse(error, -EINVAL,
-			      "the metadata are those of source \"%.45s\", not \"%.45s\"",
-			      super->leg[0].identity, identity(md->job));
-	if (super->leg[0].sectors != md->job->nr_sectors)
-		return refuse(error, -EINVAL,
-			      "the metadata are those of a source of %llu sectors, not %llu",
-			      super->leg[0].sectors, md->job->nr_sectors);
+	for (i = 0; i < bj_nr_copies(md->job); i++) {
+		r = check_leg(md, i, error);
+		if (r)
+			return r;
+	}
 	if (super->granularity != granularity)
 		return refuse(error, -EINVAL,
 			      "granularity %llu does not agree with the metadata, which have %u",
@@ -239,25 +322,32 @@ static int check_belongs(struct bj_md *md, char *error)
 		return refuse(error, -EINVAL,
 			      "the metadata are of %llu sectors, and the device has %llu from there on",
 			      bj_md_sectors(super), sectors);
+	if (md->fixed && (!super->bitmap[0].generation ||
+			  strcmp(super->bitmap[0].name, md->fixed)))
+		return refuse(error, -EUCLEAN,
+			      "the metadata have no bitmap \"%s\"", md->fixed);
 	return 0;
 }
 
 /* A block with anything in doubt is written again, before it is relied on. */
-static void take_block(struct bj_md *md, unsigned int place, u32 block,
-		       const void *from)
+static int take_block(struct bj_md *md, unsigned int place, u32 block,
+		      const void *from)
 {
+	const struct bj_md_bitmap *bitmap = &md->super->bitmap[place];
 	struct bj_md_map *map = &md->map[place];
 	struct bj_md_block found;
 
-	bj_md_bits_decode(map->bits, from, md->super->bitmap[place].generation,
+	bj_md_bits_decode(map->bits, from, bitmap->generation, bitmap->flags,
 			  block, &found);
 	map->sequence[block] = found.sequence;
 	if (!found.bad)
-		return;
+		return 0;
 	__set_bit(block, map->stale);
-	DMWARN("%s: checkpoint %s: %u sectors of block %u are damaged, %u of them count as changed",
-	       bj_name(md->job), md->super->bitmap[place].name, found.bad,
-	       block, found.doubtful);
+	DMWARN("%s: bitmap %s: %u sectors of block %u are damaged, %u of them count as set",
+	       bj_name(md->job), bitmap->name, found.bad, block,
+	       found.doubtful);
+	/* One bit too many would be as wrong as one too few. */
+	return found.doubtful && bitmap->flags & BLKJOB_MD_TWICE ? -EUCLEAN : 0;
 }
 
 static int read_map(struct bj_md *md, unsigned int place, void *buffer)
@@ -267,12 +357,12 @@ static int read_map(struct bj_md *md, unsigned int place, void *buffer)
 
 	for (block = 0; block < blocks && !r; block += nr) {
 		nr = min_t(u32, blocks - block, BJ_MD_READ_BLOCKS);
-		r = read_sectors(md, buffer,
-				 bj_md_bitmap_sector(md->super, place, block, 0),
-				 nr * BJ_MD_BLOCK_BYTES);
+		r = do_sectors(md->job, REQ_OP_READ, buffer,
+			       bj_md_bitmap_sector(md->super, place, block, 0),
+			       nr * BJ_MD_BLOCK_BYTES);
 		for (i = 0; i < nr && !r; i++)
-			take_block(md, place, block + i,
-				   buffer + i * BJ_MD_BLOCK_BYTES);
+			r = take_block(md, place, block + i,
+				       buffer + i * BJ_MD_BLOCK_BYTES);
 		cond_resched();
 	}
 	return r;
@@ -283,13 +373,13 @@ static int read_all(struct bj_md *md, void *buffer, char *error)
 	unsigned int i;
 	int r;
 
-	r = read_sectors(md, buffer, 0, BJ_MD_BLOCK_BYTES);
+	r = do_sectors(md->job, REQ_OP_READ, buffer, 0, BJ_MD_BLOCK_BYTES);
 	if (r)
 		return refuse(error, r, "the metadata device cannot be read (%d)",
 			      r);
 	r = bj_md_super_decode(md->super, buffer, error);
 	if (r == -ENODATA)
-		return make(md, error);
+		return make(md, buffer, error);
 	if (!r)
 		r = check_belongs(md, error);
 	for (i = 0; i < BLKJOB_MD_BITMAPS && !r; i++) {
@@ -297,8 +387,10 @@ static int read_all(struct bj_md *md, void *buffer, char *error)
 			continue;
 		r = read_map(md, i, buffer);
 		if (r)
-			refuse(error, r, "the bitmap of checkpoint %s cannot be read (%d)",
-			       md->super->bitmap[i].name, r);
+			refuse(error, r, "the bitmap %s %s (%d)",
+			       md->super->bitmap[i].name, r == -EUCLEAN ?
+			       "is damaged, in both copies of a sector" :
+			       "cannot be read", r);
 	}
 	return r;
 }
@@ -325,6 +417,23 @@ int bj_md_init(struct bj_md *md, struct blkjob *job, char *error)
 out:
 	free_pages(buffer, BJ_MD_READ_ORDER);
 	return r;
+}
+
+u64 bj_md_granularity(struct blkjob *job)
+{
+	void *buffer = (void *)__get_free_pages(GFP_KERNEL, BJ_MD_READ_ORDER);
+	struct bj_md_super *super = kzalloc_obj(*super);
+	char error[BJ_ERROR_LEN];
+	u64 granularity = 0;
+
+	/* If it is no good, why is told later. */
+	if (buffer && super &&
+	    !do_sectors(job, REQ_OP_READ, buffer, 0, BJ_MD_BLOCK_BYTES) &&
+	    !bj_md_super_decode(super, buffer, error))
+		granularity = super->granularity;
+	kfree(super);
+	free_pages((unsigned long)buffer, BJ_MD_READ_ORDER);
+	return granularity;
 }
 
 void bj_md_exit(struct bj_md *md)

@@ -30,6 +30,9 @@ struct bj_md {
 	struct blkjob *job;
 	struct bj_md_super *super;	/* bitmaps in it: job->lock to write */
 	struct bj_md_map map[BLKJOB_MD_BITMAPS];
+	/* The bitmap that is there from the start, in place 0. NULL = none. */
+	const char *fixed;
+	bool made;			/* just now: there were none */
 
 	/* A batch. Worker, but for ended. */
 	struct bj_md_slot *slot;	/* BJ_MD_BATCH of them */

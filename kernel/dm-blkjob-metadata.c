@@ -15,6 +15,8 @@
  *   written to both slots, so the other one says the same. Of a bitmap the
  *   other slot is older, or the damaged one is; the rest of the slot tells
  *   which. If the damaged one may have been the newer, its bits are all set.
+ *   A bitmap can have each block in both slots instead, before it counts
+ *   (BLKJOB_MD_TWICE); then it takes two damages in one place to lose a bit.
  */
 #include "dm-blkjob-metadata.h"
 
@@ -383,7 +385,7 @@ static void slot_sequences(const struct slot *slot, u64 generation, u32 block,
 }
 
 void bj_md_bits_decode(unsigned long *bits, const void *from, u64 generation,
-		       u32 block, struct bj_md_block *found)
+		       u32 flags, u32 block, struct bj_md_block *found)
 {
 	u64 sequence[BLKJOB_MD_SLOTS][BLKJOB_MD_SECTORS];
 	u64 highest[BLKJOB_MD_SLOTS];
@@ -405,11 +407,14 @@ void bj_md_bits_decode(unsigned long *bits, const void *from, u64 generation,
 		found->bad += !a + !b;
 		/*
 		 * The rest of its slot is older than this one: so was it.
-		 * Otherwise, or if there is no rest, nobody knows.
+		 * Otherwise, or if there is no rest, nobody knows. Unless both
+		 * had to be there: then what this one lacks was not promised.
 		 */
 		if (!a || !b)
-			doubt = !sequence[best][i] || !highest[!best] ||
-				highest[!best] > sequence[best][i];
+			doubt = !sequence[best][i] ||
+				(!(flags & BLKJOB_MD_TWICE) &&
+				 (!highest[!best] ||
+				  highest[!best] > sequence[best][i]));
 		found->doubtful += doubt;
 		for (byte = 0; byte < BLKJOB_MD_PAYLOAD; byte++)
 			bits_add(bits, first_byte(block, i) + byte, doubt ?

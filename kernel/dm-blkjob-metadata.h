@@ -85,9 +85,9 @@ void bj_md_bits_add(unsigned long *bits, const void *slot, u32 block);
 /*
  * Add the bits of a block (BJ_MD_BLOCK_BYTES) to the whole bitmap @bits, which
  * is as long as all its blocks. Where what was written last may be lost, all
- * bits are set.
+ * bits are set. @flags are those of the bitmap.
  */
 void bj_md_bits_decode(unsigned long *bits, const void *from, u64 generation,
-		       u32 block, struct bj_md_block *found);
+		       u32 flags, u32 block, struct bj_md_block *found);
 
 #endif

@@ -459,6 +459,7 @@ static void mirror_dtr(struct blkjob *job)
 
 const struct blkjob_type bj_mirror_type = {
 	.kind = BJ_MIRROR,
+	.granularity = BLKJOB_GRANULARITY,
 	.copies = true,
 	.ends_in_group = true,
 	.before_waiting = BLKJOB_READY,

@@ -257,7 +257,7 @@ static void slot_init_bio(struct bj_slot *slot, struct block_device *bdev,
 static bool slot_stop(struct bj_slot *slot)
 {
 	slot->begun = 0;
-	if (READ_ONCE(slot->job->state) < BLKJOB_ABORTING)
+	if (!bj_given_up(slot->job))
 		return false;
 	bio_io_error(&slot->bio);
 	return true;

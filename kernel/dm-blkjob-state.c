@@ -7,7 +7,8 @@
  * mirror goes through waiting like complete does; rollback is ours; and a job
  * in waiting may go back to ready or fail. finalize source goes from pending
  * to waiting, for the writes that are in flight then. A backup is never ready:
- * it ends by itself, or (sync none) goes to waiting when it is told to.
+ * it ends by itself, or (sync none) goes to waiting when it is told to. So does
+ * a stream; cancelled, its device needs both legs for good, and it may go on.
  */
 #include "dm-blkjob-state.h"
 
@@ -50,6 +51,14 @@ static const u16 verb_states[BJ_NR_KINDS][BLKJOB_NR_VERBS] = {
 		[BLKJOB_VERB_RESUME]	= C | R | P,
 		[BLKJOB_VERB_CANCEL]	= C | R | P,
 	},
+	[BJ_STREAM] = {
+		[BLKJOB_VERB_PAUSE]	= C | R | P,
+		[BLKJOB_VERB_RESUME]	= C | R | P | E,
+		[BLKJOB_VERB_CANCEL]	= C | R | P,
+		[BLKJOB_VERB_SET]	= C | R | P | E,
+		[BLKJOB_VERB_MARK]	= C | P,
+		[BLKJOB_VERB_UNMARK]	= C | P,
+	},
 };
 
 /* Why a type has not got a verb at all. */
@@ -67,6 +76,11 @@ static const char * const verb_reasons[BJ_NR_KINDS][BLKJOB_NR_VERBS] = {
 		[BLKJOB_VERB_SET]	= "there is nothing to set",
 		[BLKJOB_VERB_MARK]	= "what has changed is what was written",
 		[BLKJOB_VERB_UNMARK]	= "what has changed is what was written",
+	},
+	[BJ_STREAM] = {
+		[BLKJOB_VERB_COMPLETE]	= "a stream ends by itself",
+		[BLKJOB_VERB_FINALIZE]	= "a stream ends by itself, on the target device",
+		[BLKJOB_VERB_ROLLBACK]	= "what was written is on the target device only",
 	},
 };
 
@@ -97,6 +111,13 @@ static const u16 state_next[BJ_NR_KINDS][BLKJOB_NR_STATES] = {
 		[BLKJOB_PAUSED]		= R | X,
 		[BLKJOB_ABORTING]	= E,
 		[BLKJOB_CONCLUDED]	= 0,
+	},
+	[BJ_STREAM] = {
+		[BLKJOB_CREATED]	= R | P | X,
+		[BLKJOB_RUNNING]	= P | X | E,
+		[BLKJOB_PAUSED]		= R | X,
+		[BLKJOB_ABORTING]	= E,
+		[BLKJOB_CONCLUDED]	= R,
 	},
 };
 

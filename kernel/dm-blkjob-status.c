@@ -6,6 +6,12 @@
 
 #define BJ_RATE_WINDOW	NSEC_PER_SEC
 
+static const char * const active_names[] = {
+	[BJ_SOURCE] = "source",
+	[BJ_TARGET] = "target",
+	[BJ_BOTH] = "both",
+};
+
 /* Bytes that are marked and not in flight; the last region may be short. */
 u64 bj_dirty_bytes(struct blkjob *job)
 {
@@ -118,7 +124,7 @@ static void status_info(struct blkjob *job, char *result, unsigned int maxlen)
 		DMEMIT("-");
 	DMEMIT(" pause_us=%llu result=%s active=%s held=%u converge=%s cbw=%llu group=%s",
 	       div_u64(stats.pause_ns, NSEC_PER_USEC), end ? end : "-",
-	       active == BJ_TARGET ? "target" : "source", held, converge,
+	       active_names[active], held, converge,
 	       stats.urgent,
 	       *job->group ? job->group : "-");
 	if (job->type->status && sz < maxlen)

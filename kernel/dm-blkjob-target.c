@@ -19,6 +19,7 @@ static const struct blkjob_type * const types[BJ_NR_KINDS] = {
 	[BJ_MIRROR] = &bj_mirror_type,
 	[BJ_BACKUP] = &bj_backup_type,
 	[BJ_TRACK] = &bj_track_type,
+	[BJ_STREAM] = &bj_stream_type,
 };
 
 /*
@@ -80,7 +81,7 @@ static void job_tick(struct work_struct *work)
 	spin_lock_irq(&job->lock);
 	if (job->state == BLKJOB_ABORTING &&
 	    time_after_eq(jiffies, job->abort_deadline))
-		__bj_conclude(job, "cancelled", BJ_SOURCE);
+		__bj_conclude(job, "cancelled", job->active);
 	spin_unlock_irq(&job->lock);
 	bj_kick(job);
 }
@@ -95,22 +96,31 @@ static void job_event(struct work_struct *work)
 
 /*------------------- Constructor and destructor -------------------*/
 
-/* Set the granularity; the default one grows until the map is small enough. */
-static int init_geometry(struct blkjob *job, const struct bj_args *args,
-			 char *error)
+/*
+ * Set the granularity; the default one grows until the map is small enough,
+ * unless there are metadata that have one.
+ */
+static int init_geometry(struct blkjob *job, char *error)
 {
-	u64 max = args->opt.checksum ? BJ_CHECKSUMS_MAX : BJ_REGIONS_MAX;
-	u64 granularity = args->opt.granularity, nr;
+	u64 max = job->opt.checksum ? BJ_CHECKSUMS_MAX : BJ_REGIONS_MAX;
+	u64 granularity = job->opt.granularity, nr;
+	bool given = granularity;
 
-	job->nr_sectors = job->ti->len;
+	if (!given && job->leg[BJ_METADATA].dev) {
+		granularity = bj_md_granularity(job);
+		given = granularity;
+	}
+	if (!given)
+		granularity = max_t(u64, job->type->granularity,
+				    bdev_logical_block_size(bj_bdev(job,
+							BJ_SOURCE)));
 	for (;; granularity <<= 1) {
 		job->region_shift = ilog2(granularity) - SECTOR_SHIFT;
 		nr = (job->nr_sectors + (1ULL << job->region_shift) - 1) >>
 		     job->region_shift;
 		if (nr <= max)
 			return 0;
-		if (args->opt.granularity != BLKJOB_GRANULARITY ||
-		    granularity >= BLKJOB_GRANULARITY_MAX)
+		if (given || granularity >= BLKJOB_GRANULARITY_MAX)
 			break;
 	}
 	snprintf(error, BJ_ERROR_LEN,
@@ -156,9 +166,10 @@ static int job_init(struct blkjob *job, const struct bj_args *args,
 			      args->opt.sync == BJ_SYNC_FULL;
 
 	job->type = types[args->kind];
-	r = init_geometry(job, args, error);
+	job->nr_sectors = job->ti->len;
+	r = bj_legs_open(job, args, error);
 	if (!r)
-		r = bj_legs_open(job, args, error);
+		r = init_geometry(job, error);
 	if (r)
 		return r;
 
@@ -193,10 +204,15 @@ static int job_init(struct blkjob *job, const struct bj_args *args,
 
 static void set_features(struct dm_target *ti, struct blkjob *job)
 {
-	ti->num_flush_bios = bj_nr_copies(job);		/* one for each */
+	enum bj_side side = job->type->overlay ? BJ_TARGET : BJ_SOURCE;
+
+	/* One for each that may be written to. */
+	ti->num_flush_bios = job->type->overlay ? 1 : bj_nr_copies(job);
+	/* Also over devices without a cache: the metadata have to know. */
+	ti->flush_supported = job->type->overlay;
 	ti->num_write_zeroes_bios = 1;
-	/* The source decides: a target device without it costs nothing. */
-	if (bdev_max_discard_sectors(bj_bdev(job, BJ_SOURCE))) {
+	/* Where it has no use, a leg without it costs nothing. */
+	if (bdev_max_discard_sectors(bj_bdev(job, side))) {
 		ti->num_discard_bios = 1;
 		ti->discards_supported = true;
 	}
@@ -309,7 +325,8 @@ static void blkjob_postsuspend(struct dm_target *ti)
 {
 	struct blkjob *job = ti->private;
 
-	/* After this the worker knows, and begins nothing any more. */
+	/* After this the worker knows, and begins nothing but what it must. */
+	bj_kick(job);
 	flush_work(&job->work);
 	if (!wait_event_timeout(job->drained, !atomic_read(&job->ios),
 				BJ_SUSPEND_TIMEOUT))

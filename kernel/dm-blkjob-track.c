@@ -430,7 +430,7 @@ static int track_ctr(struct blkjob *job, char *error)
 	job->private = track;
 	track->job = job;
 	track->active = -1;
-	bj_held_init(&track->held, job);
+	bj_held_init(&track->held, job, BJ_SOURCE);
 	job->reads = &job->leg[BJ_SOURCE];
 
 	track->flying = alloc_percpu(struct bj_flying);
@@ -462,6 +462,7 @@ static void track_dtr(struct blkjob *job)
 
 const struct blkjob_type bj_track_type = {
 	.kind = BJ_TRACK,
+	.granularity = BLKJOB_GRANULARITY,
 	.ctr = track_ctr,
 	.dtr = track_dtr,
 	.map = track_map,

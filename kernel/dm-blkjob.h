@@ -63,7 +63,9 @@ enum bj_side {
 	BJ_TARGET,
 	/* None of these, but a leg too: with the option metadata. */
 	BJ_METADATA,
-	BJ_NR_LEGS
+	BJ_NR_LEGS,
+	/* Source and target device, each in part: see struct blkjob_type. */
+	BJ_BOTH = BJ_NR_LEGS
 };
 
 /* Foreground I/O in progress: dm's per-bio data. */
@@ -125,6 +127,7 @@ struct bj_flush {
 	u64 begun;			/* the last one when a flush began */
 	u64 done;			/* tickets up to here are covered */
 	bool running;
+	bool failed;			/* the last one */
 	bool ended;			/* set by the bio's end */
 	u64 submitted;			/* ns */
 	struct work_struct submit;
@@ -162,7 +165,7 @@ enum {
 /* When are the bits of an extent cleared? The type's choice, in its ctr. */
 enum bj_clear_at {
 	BJ_CLEAR_TAKEN,		/* before it is read: may become dirty again */
-	/* These never set a bit again, and the map has all its memory. */
+	/* For these the map has all its memory. */
 	BJ_CLEAR_READ,		/* in a buffer, which is kept until written */
 	BJ_CLEAR_STORED,	/* the target device, or the spill device, has it */
 	BJ_CLEAR_FLUSHED,	/* ... on stable storage */
@@ -263,7 +266,13 @@ struct blkjob {
  */
 struct blkjob_type {
 	enum bj_kind kind;
+	u64 granularity;	/* bytes, if none is given */
 	bool copies;	/* to the target device; otherwise that has metadata */
+	/*
+	 * The target device lies over the source, which is only read: the
+	 * consumer needs both, and the pipeline too, when the job has ended.
+	 */
+	bool overlay;
 	enum blkjob_state before_waiting;	/* the state that complete leaves */
 	bool ends_in_group;	/* otherwise its group is but a name */
 	/* May sleep. 0, or -errno with a sentence in error (BJ_ERROR_LEN). */
@@ -278,11 +287,23 @@ struct blkjob_type {
 	/* One region of bj_copy_now(), or all that was taken with it. */
 	void (*urgent_failed)(struct blkjob *job,
 			      const struct bj_extent *extent);
+	/*
+	 * Worker, while nobody else can write them: how many of the regions
+	 * from @first on may be copied? If none, the first has been unmarked.
+	 * Or NULL: all.
+	 */
+	u64 (*absent)(struct blkjob *job, u64 first, u64 nr);
+	/* Worker, still so: they were. Or NULL. */
+	void (*copied)(struct blkjob *job, u64 first, u64 nr);
+	/* Worker: a flush of the target device. NULL: the policies tell. */
+	void (*flush_failed)(struct blkjob *job, blk_status_t status);
 	/* Move the phase on; true: there is more to do at once. */
 	bool (*step)(struct blkjob *job);
 	void (*state_changed)(struct blkjob *job);
 	/* Under job->lock: may it be told to? NULL: where the verb is allowed. */
 	bool (*may_complete)(struct blkjob *job);
+	/* Under job->lock, concluded: NULL, or why it cannot go on. Or NULL. */
+	const char *(*may_go_on)(struct blkjob *job);
 	/* Under job->lock: send no write until it is dropped. */
 	void (*hold)(struct blkjob *job);
 	/* Foreground bios that wait for the worker must not wait any more. */
@@ -306,6 +327,7 @@ struct blkjob_type {
 extern const struct blkjob_type bj_mirror_type;
 extern const struct blkjob_type bj_backup_type;
 extern const struct blkjob_type bj_track_type;
+extern const struct blkjob_type bj_stream_type;
 
 /* dm-blkjob-target.c */
 /* Where a constructor puts its sentence (BJ_ERROR_LEN), for ti->error. */
@@ -438,6 +460,12 @@ void bj_slots_exit(struct blkjob *job);
 int bj_active_caches_init(void);
 void bj_active_caches_exit(void);
 
+/*
+ * dm-blkjob-mdio.c, in ctr: what the metadata have, 0 if there is none to be
+ * had. May sleep.
+ */
+u64 bj_md_granularity(struct blkjob *job);
+
 /* dm-blkjob-status.c */
 void bj_status(struct blkjob *job, status_type_t type, char *result,
 	       unsigned int maxlen);
@@ -479,6 +507,12 @@ static inline unsigned int bj_nr_copies(const struct blkjob *job)
 static inline enum bj_side bj_md_side(const struct blkjob *job)
 {
 	return job->type->copies ? BJ_METADATA : BJ_TARGET;
+}
+
+/* No device is to be touched by the pipeline any more. */
+static inline bool bj_given_up(const struct blkjob *job)
+{
+	return READ_ONCE(job->state) >= BLKJOB_ABORTING && !job->type->overlay;
 }
 
 /* Sector of the leg for @sector of the job. */

@@ -84,8 +84,8 @@ int md_read_bits(struct md_reader *r, unsigned int place, unsigned long *bits,
 		if (err)
 			return err;
 		bj_md_bits_decode(bits, r->block,
-				  r->super.bitmap[place].generation, block,
-				  &found);
+				  r->super.bitmap[place].generation,
+				  r->super.bitmap[place].flags, block, &found);
 		damage->bad += found.bad;
 		damage->doubtful += found.doubtful;
 	}

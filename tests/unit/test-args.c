@@ -59,7 +59,7 @@ static void defaults(void)
 	CHECK_EQ(args.target.start, 4);
 	CHECK_EQ(args.opt.sync, BJ_SYNC_FULL);
 	CHECK_EQ(args.opt.copy_mode, BJ_COPY_BACKGROUND);
-	CHECK_EQ(args.opt.granularity, 65536);
+	CHECK_EQ(args.opt.granularity, 0);
 	CHECK_EQ(args.opt.buf_size, 16 << 20);
 	CHECK_EQ(args.opt.speed, 0);
 	CHECK(!args.opt.paused, "-");

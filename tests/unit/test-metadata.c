@@ -262,7 +262,7 @@ static struct bj_md_block bits_read(u32 block)
 	struct bj_md_block found;
 
 	memset(seen, 0, sizeof(seen));
-	bj_md_bits_decode(seen, disk[block], 77, block, &found);
+	bj_md_bits_decode(seen, disk[block], 77, 0, block, &found);
 	return found;
 }
 
@@ -390,7 +390,7 @@ static void bits_of_another(void)
 
 	two_writes();
 	memset(seen, 0, sizeof(seen));
-	bj_md_bits_decode(seen, disk[0], 78, 0, &found);
+	bj_md_bits_decode(seen, disk[0], 78, 0, 0, &found);
 	CHECK_EQ(found.doubtful, 8);
 	CHECK_EQ(found.sequence, 0);
 	CHECK_EQ(find_next_zero_bit(seen, BLKJOB_MD_BLOCK_BITS, 0),

@@ -25,6 +25,7 @@
 #define BLKJOB_GRANULARITY_MIN	512ULL
 #define BLKJOB_GRANULARITY_MAX	67108864ULL	/* 64 MiB */
 #define BLKJOB_GRANULARITY	65536ULL	/* default */
+#define BLKJOB_STREAM_GRANULARITY	4096ULL	/* default of a stream */
 #define BLKJOB_BUF_SIZE_MAX	1073741824ULL
 #define BLKJOB_BUF_SIZE		16777216ULL	/* default, and meaning of 0 */
 #define BLKJOB_LATENCY_BOUND_MAX	10000	/* percent; 0 = none */
@@ -115,16 +116,20 @@ enum blkjob_verb {
  *   result		- until concluded, then completed (the target device is
  *			a consistent image) or cancelled (it is not)
  *   active		source or target: the leg that serves reads and whose
- *			content counts
+ *			content counts; both: each has a part (stream)
  *   held		writes held in the commit window because a leg failed,
  *			or (backup) until the old data are saved
  *   converge		does it come to an end? "-" is not known, or ready; yes;
  *			slow: dirty_rate is above 2/3 of rate; no: writes make
  *			dirty more than is copied, in copy_mode background;
  *			write-blocking: copy_mode auto has chosen that
- *   cbw			bytes saved because the consumer was about to
- *			overwrite them (backup)
+ *   cbw			bytes copied because the consumer was about to
+ *			overwrite them, or a part of them (backup, stream)
  *   group		- or the name of the group that the job ends with
+ * Of a stream alone:
+ *   valid		bytes that are on the target device
+ *   commits metadata_writes metadata_errors	of what is valid, to the
+ *			metadata; slots written for them; writes that failed
  */
 
 /*
@@ -234,6 +239,8 @@ struct blkjob_md_bitmap {
 #define BLKJOB_MD_STARTING	1
 /* Nobody knows what has changed since: everything may have. */
 #define BLKJOB_MD_INCONSISTENT	2
+/* Each block is in both slots before it counts: one of them is enough. */
+#define BLKJOB_MD_TWICE		4
 
 /* The payloads of the superblock's sectors, one behind the other. */
 struct blkjob_md_super {
