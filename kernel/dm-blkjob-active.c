@@ -19,6 +19,7 @@
 #define BJ_ACTIVE_VECS		4	/* enough for most writes */
 
 struct bj_active {
+	/* As the legs were when it was sent, see turned. */
 	struct bio source;		/* has the copy of the data */
 	struct bio target;		/* uses it */
 	struct bio_vec inline_vecs[BJ_ACTIVE_VECS];
@@ -30,6 +31,7 @@ struct bj_active {
 	unsigned int size;		/* bytes */
 	bool zero_pages;		/* the data are of the zero page */
 	bool zeroing;			/* counted in mirror->zeroing */
+	unsigned int turned;		/* job->turned when it was sent */
 	blk_status_t status[2];
 	unsigned long missing;		/* bit per side; in_flight_lock. If orig
 					 * is NULL, it did not wait for them.
@@ -93,15 +95,21 @@ static void active_finish(struct bj_active *active, blk_status_t status)
 	bio_endio(orig);
 }
 
+/* As what it was sent to the leg that is @side now. */
+static enum bj_side sent_as(const struct bj_active *active, enum bj_side side)
+{
+	return side ^ active->turned ^ READ_ONCE(active->mirror->job->turned);
+}
+
 /* The bio to end if only the target device is still to answer, or NULL. */
 static struct bio *active_let_go(struct bj_active *active)
 {
 	struct bio *orig = active->orig;
 
 	lockdep_assert_held(&active->mirror->in_flight_lock);
-	if (active->missing != BIT(BJ_TARGET) || !orig)
+	if (active->missing != BIT(sent_as(active, BJ_TARGET)) || !orig)
 		return NULL;
-	orig->bi_status = active->status[BJ_SOURCE];
+	orig->bi_status = active->status[sent_as(active, BJ_SOURCE)];
 	active->orig = NULL;
 	return orig;
 }
@@ -117,13 +125,12 @@ static void active_done(struct bj_active *active)
 {
 	struct bj_mirror *mirror = active->mirror;
 	struct blkjob *job = mirror->job;
-	blk_status_t source = active->status[BJ_SOURCE];
-	blk_status_t target = active->status[BJ_TARGET];
 	const char *op = active->nr_sectors ? "write" : "flush";
+	blk_status_t source, target;
 	unsigned long flags;
 	bool held;
 
-	if (likely(!source && !target)) {
+	if (likely(!active->status[BJ_SOURCE] && !active->status[BJ_TARGET])) {
 		active_finish(active, BLK_STS_OK);
 		return;
 	}
@@ -133,11 +140,13 @@ static void active_done(struct bj_active *active)
 	 */
 	if (active->nr_sectors)
 		bj_mark_dirty(job, active->sector, active->nr_sectors);
+
+	spin_lock_irqsave(&job->lock, flags);
+	source = active->status[sent_as(active, BJ_SOURCE)];
+	target = active->status[sent_as(active, BJ_TARGET)];
 	/* The copy will bring them; it knows what to do. */
 	if (refused_zeroes(active, target))
 		target = BLK_STS_OK;
-
-	spin_lock_irqsave(&job->lock, flags);
 	held = job->state == BLKJOB_PENDING && (source || target);
 	if (held) {
 		active->held_since = ktime_get_ns();
@@ -243,12 +252,12 @@ static blk_opf_t active_opf(const struct bio *orig, bool without_data)
  * The device, charged to the cgroup of the consumer. dm's clone has none until
  * it gets a device: in map the consumer is current, and see park().
  */
-static void active_set_dev(struct bj_active *active, enum bj_side side,
+static void active_set_dev(struct bj_active *active, const struct bj_leg *leg,
 			   struct bio *bio)
 {
 	struct cgroup_subsys_state *css = bio_blkcg_css(active->orig);
 
-	bio->bi_bdev = bj_bdev(active->mirror->job, side);
+	bio->bi_bdev = leg->dev->bdev;
 	if (css)
 		bio_associate_blkg_from_css(bio, css);
 	else
@@ -258,12 +267,13 @@ static void active_set_dev(struct bj_active *active, enum bj_side side,
 static void active_address(struct bj_active *active, enum bj_side side,
 			   struct bio *bio)
 {
-	struct blkjob *job = active->mirror->job;
+	const struct bj_leg *leg;
 
-	active_set_dev(active, side, bio);
+	leg = &active->mirror->job->leg[side ^ active->turned];
+	active_set_dev(active, leg, bio);
 	/* From the beginning, also for a bio that has been sent before. */
 	bio->bi_iter = (struct bvec_iter) {
-		.bi_sector = bj_leg_sector(job, side, active->sector),
+		.bi_sector = leg->start + active->sector,
 		.bi_size = active->size,
 	};
 	bio->bi_private = active;
@@ -364,6 +374,8 @@ static struct bj_active *active_alloc(struct bj_mirror *mirror,
 	INIT_LIST_HEAD(&active->list);
 	active->mirror = mirror;
 	active->orig = orig;
+	/* Once for both bios: whichever way round, they go to both legs. */
+	active->turned = READ_ONCE(mirror->job->turned);
 	return active;
 }
 
@@ -418,6 +430,8 @@ int bj_active_flush(struct bj_mirror *mirror, struct bio *bio, gfp_t gfp)
 
 	if (!active)
 		return -ENOMEM;
+	/* To the leg that it is for, see send_flush(). */
+	active->turned = dm_bio_get_target_bio_nr(bio) ^ BJ_TARGET;
 	active_init_target(active);
 	bj_time_bio(mirror->job, bio);
 	active_submit(active, BIT(BJ_TARGET));
@@ -428,6 +442,7 @@ int bj_active_flush(struct bj_mirror *mirror, struct bio *bio, gfp_t gfp)
 static void active_retry(struct bj_active *active)
 {
 	bio_uninit(&active->target);
+	active->turned = READ_ONCE(active->mirror->job->turned);
 	active_init_target(active);
 	active->begun = 0;
 	active->status[BJ_SOURCE] = BLK_STS_OK;
@@ -461,10 +476,12 @@ void bj_active_release(struct bj_mirror *mirror)
 	list_for_each_entry_safe(active, next, &list, held) {
 		if (requeue)
 			active_finish(active, BLK_STS_DM_REQUEUE);
-		else if (side == BJ_TARGET && active->status[BJ_TARGET])
+		else if (side == BJ_TARGET &&
+			 active->status[sent_as(active, side)])
 			active_retry(active);
 		else
-			active_finish(active, active->status[side]);
+			active_finish(active,
+				      active->status[sent_as(active, side)]);
 	}
 }
 

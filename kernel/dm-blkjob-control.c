@@ -243,6 +243,8 @@ static int do_verb(struct blkjob *job, enum blkjob_verb verb, const char *word,
 	case BLKJOB_VERB_COMPLETE:
 		return do_complete(job, why);
 	case BLKJOB_VERB_FINALIZE:
+		if (word && !strcmp(word, "reverse"))
+			return __bj_group_reverse(job, why);
 		return __bj_group_finalize(job, word && !strcmp(word, "source") ?
 					   BJ_SOURCE : BJ_TARGET, why);
 	case BLKJOB_VERB_ROLLBACK:
@@ -360,7 +362,8 @@ static bool verb_words_ok(enum blkjob_verb verb, unsigned int argc, char **argv)
 		return argc == 1 || (argc == 2 && !strcmp(argv[1], "force"));
 	case BLKJOB_VERB_FINALIZE:
 		return argc == 1 || (argc == 2 && (!strcmp(argv[1], "target") ||
-						   !strcmp(argv[1], "source")));
+						   !strcmp(argv[1], "source") ||
+						   !strcmp(argv[1], "reverse")));
 	case BLKJOB_VERB_SET:
 	case BLKJOB_VERB_MARK:
 	case BLKJOB_VERB_UNMARK:
@@ -417,7 +420,7 @@ static int reply_help(struct blkjob *job, char *result, unsigned int maxlen)
 	unsigned int sz = 0;
 
 	DMEMIT("pause | resume | complete | rollback\n"
-	       "finalize [target|source]\n"
+	       "finalize [target|source|reverse]\n"
 	       "cancel [force]\n"
 	       "set speed|buf_size|latency_bound <value>\n"
 	       "set copy_mode|cbw_timeout|copy_on_read <value>\n"

@@ -65,7 +65,8 @@ static bool send_unsynced(struct bj_mirror *mirror, struct bj_io *io,
 	atomic_inc(&mirror->unsynced);
 	/* See above. */
 	smp_mb__after_atomic();
-	mode = READ_ONCE(mirror->mode);
+	/* The mode before the legs, see set_mode(). */
+	mode = smp_load_acquire(&mirror->mode);
 	if (mode == BJ_MODE_TRACK || mode == BJ_MODE_SYNC) {
 		io->path = PATH_UNSYNCED;
 		bj_send_to(mirror->job, BJ_SOURCE, io->sector, bio);
@@ -115,7 +116,8 @@ static __always_inline bool send_tracked(struct bj_mirror *mirror,
 	bool tracked;
 
 	preempt_disable();
-	tracked = READ_ONCE(mirror->mode) == BJ_MODE_TRACK;
+	/* Then the legs, which stay as they are until it is counted as ended. */
+	tracked = smp_load_acquire(&mirror->mode) == BJ_MODE_TRACK;
 	if (likely(tracked))
 		this_cpu_inc(mirror->tracked->begun);
 	preempt_enable();
@@ -143,7 +145,8 @@ static int send_write(struct bj_mirror *mirror, struct bj_io *io,
 
 	io->path = PATH_DONE;
 	for (;;) {
-		enum bj_mode mode = READ_ONCE(mirror->mode);
+		/* The mode before the legs, see set_mode(). */
+		enum bj_mode mode = smp_load_acquire(&mirror->mode);
 
 		switch (mode) {
 		case BJ_MODE_SOURCE:
@@ -181,36 +184,40 @@ static int send_write(struct bj_mirror *mirror, struct bj_io *io,
 	}
 }
 
-static int flush_leg(struct blkjob *job, enum bj_side side, struct bj_io *io,
+static int flush_leg(struct blkjob *job, unsigned int leg, struct bj_io *io,
 		     struct bio *bio)
 {
 	bj_time_bio(job, bio);
-	return bj_send_to(job, side, io->sector, bio);
+	return bj_send(&job->leg[leg], io->sector, bio);
 }
 
 /*
- * dm sends two empty flushes, number 0 for the source, 1 for the target. The
- * second counts where writes go to both legs.
+ * dm sends two empty flushes, one for each leg as opened, so that if the legs
+ * change places between the two both are flushed or need not be. That of the
+ * target device counts where writes go to both legs.
  */
 static int send_flush(struct bj_mirror *mirror, struct bj_io *io,
 		      struct bio *bio, gfp_t gfp)
 {
-	bool target = dm_bio_get_target_bio_nr(bio);
+	unsigned int leg = dm_bio_get_target_bio_nr(bio);
 	struct blkjob *job = mirror->job;
 	enum bj_mode mode;
+	bool target;
 
 	io->path = PATH_DONE;
 	for (;;) {
-		mode = READ_ONCE(mirror->mode);
+		/* The mode before the legs, see set_mode(). */
+		mode = smp_load_acquire(&mirror->mode);
+		target = &job->leg[leg] == bj_leg(job, BJ_TARGET);
 		if (mode == BJ_MODE_HOLD) {
 			wait_for_switch(job);
 			continue;
 		}
 		if (mode == BJ_MODE_TARGET)
-			return target ? flush_leg(job, BJ_TARGET, io, bio) :
+			return target ? flush_leg(job, leg, io, bio) :
 					end_now(bio);
 		if (!target)
-			return flush_leg(job, BJ_SOURCE, io, bio);
+			return flush_leg(job, leg, io, bio);
 		if (mode != BJ_MODE_SYNC && mode != BJ_MODE_COMMIT)
 			return end_now(bio);
 		if (!bj_active_flush(mirror, bio, gfp))

@@ -261,6 +261,46 @@ int __bj_group_finalize(struct blkjob *job, enum bj_side active, char *why)
 	return 0;
 }
 
+/*
+ * They change places. What is known of the target device is not of the other
+ * one; errors are counted for each device.
+ */
+static void reverse(struct blkjob *job)
+{
+	bj_legs_turn(job);
+	WRITE_ONCE(job->target_is_zero, false);
+	WRITE_ONCE(job->pipe.no_zeroes, false);
+	swap(job->stats.errors[BJ_SOURCE], job->stats.errors[BJ_TARGET]);
+	job->io_failed = false;
+	__bj_state_set(job, BLKJOB_READY);
+}
+
+/*
+ * The instant here, too, is one for the whole group: until they are sent to one
+ * leg alone, writes go to both, which are equal.
+ */
+int __bj_group_reverse(struct blkjob *job, char *why)
+{
+	int r = may_finalize(job, BJ_SOURCE, why);
+	struct blkjob *member, *taken;
+
+	for (member = job; !r && member; member = next_member(member, job)) {
+		r = bj_legs_take_source(member, why);
+		if (!r)
+			continue;
+		for (taken = job; taken != member;
+		     taken = next_member(taken, job))
+			bj_legs_give_source(taken);
+	}
+	if (r)
+		return r;
+	for (member = job; member; member = next_member(member, job))
+		member->type->hold(member);
+	for (member = job; member; member = next_member(member, job))
+		reverse(member);
+	return 0;
+}
+
 bool bj_group_settled(struct blkjob *job)
 {
 	struct blkjob *member;

@@ -6,14 +6,12 @@
  * twice, and (up to 6.1) a device be mapped onto itself. All that would destroy
  * data here, so the claims of all jobs are kept in one list.
  */
-#include <linux/mutex.h>
-
 #include "dm-blkjob.h"
 
 #define BJ_MD_SECTORS	8	/* a block of metadata is not divided */
 
 static LIST_HEAD(claims);
-static DEFINE_MUTEX(claims_lock);
+static DEFINE_SPINLOCK(claims_lock);	/* irq, inside of job->lock */
 
 static __printf(3, 4) int refuse(char *error, int r, const char *fmt, ...)
 {
@@ -54,11 +52,11 @@ static int claim_add(struct bj_claim *claim, const char *path, char *error)
 {
 	int r;
 
-	mutex_lock(&claims_lock);
+	spin_lock_irq(&claims_lock);
 	r = __claim_check(claim, claim->what, path, error);
 	if (!r)
 		list_add(&claim->list, &claims);
-	mutex_unlock(&claims_lock);
+	spin_unlock_irq(&claims_lock);
 	return r;
 }
 
@@ -67,11 +65,50 @@ int bj_legs_source_alone(struct blkjob *job, char *error)
 	struct bj_leg *leg = &job->leg[BJ_SOURCE];
 	int r;
 
-	mutex_lock(&claims_lock);
+	spin_lock_irq(&claims_lock);
 	leg->claim.alone = true;
 	r = __claim_check(&leg->claim, "source", leg->dev->name, error);
-	mutex_unlock(&claims_lock);
+	spin_unlock_irq(&claims_lock);
 	return r;
+}
+
+/* For writing as well, which a job does not ask for before it must. */
+int bj_legs_take_source(struct blkjob *job, char *why)
+{
+	struct bj_leg *leg = bj_leg(job, BJ_SOURCE);
+	int r;
+
+	lockdep_assert_held(&job->lock);
+	if (bdev_read_only(leg->dev->bdev) ||
+	    !(dm_table_get_mode(job->ti->table) & BLK_OPEN_WRITE))
+		return refuse(why, -EPERM, "source %.60s is read-only",
+			      leg->dev->name);
+	spin_lock(&claims_lock);
+	leg->claim.writes = true;
+	r = __claim_check(&leg->claim, "source", leg->dev->name, why);
+	leg->claim.writes = !r;
+	spin_unlock(&claims_lock);
+	return r ? -EPERM : 0;
+}
+
+/* Others may read it again. */
+void bj_legs_give_source(struct blkjob *job)
+{
+	spin_lock(&claims_lock);
+	bj_leg(job, BJ_SOURCE)->claim.writes = false;
+	spin_unlock(&claims_lock);
+}
+
+void bj_legs_turn(struct blkjob *job)
+{
+	lockdep_assert_held(&job->lock);
+	spin_lock(&claims_lock);
+	swap(bj_leg(job, BJ_SOURCE)->claim.what,
+	     bj_leg(job, BJ_TARGET)->claim.what);
+	spin_unlock(&claims_lock);
+	/* With the mode that follows; who is in step mode may see either. */
+	WRITE_ONCE(job->turned, !job->turned);
+	bj_legs_give_source(job);
 }
 
 static int check_device(struct blkjob *job, struct block_device *bdev,
@@ -267,9 +304,9 @@ int bj_legs_open_spill(struct blkjob *job, struct bj_leg *leg, const char *path,
 void bj_legs_close_one(struct blkjob *job, struct bj_leg *leg)
 {
 	if (leg->claim.disk) {
-		mutex_lock(&claims_lock);
+		spin_lock_irq(&claims_lock);
 		list_del(&leg->claim.list);
-		mutex_unlock(&claims_lock);
+		spin_unlock_irq(&claims_lock);
 	}
 	if (leg->dev)
 		dm_put_device(job->ti, leg->dev);

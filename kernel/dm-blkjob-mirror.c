@@ -43,9 +43,12 @@ static void set_mode(struct bj_mirror *mirror, enum bj_mode mode)
 		mirror->left_track++;
 	if (!bj_in_step_mode(mode))
 		mirror->synced = false;
-	WRITE_ONCE(job->reads, &job->leg[mode == BJ_MODE_TARGET ? BJ_TARGET :
-								  BJ_SOURCE]);
-	/* Who has seen a write go to the target device reads from there. */
+	WRITE_ONCE(job->reads, bj_leg(job, mode == BJ_MODE_TARGET ? BJ_TARGET :
+								    BJ_SOURCE));
+	/*
+	 * Who has seen a write go to the target device reads from there; and
+	 * who sees this mode sees the legs as they are in it.
+	 */
 	smp_store_release(&mirror->mode, mode);
 }
 
@@ -425,6 +428,14 @@ static bool mirror_synced(struct blkjob *job)
 	return none_untracked(mirror) && all_copied(job);
 }
 
+static void mirror_status(struct blkjob *job, char *result,
+			  unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	DMEMIT(" reversed=%u", READ_ONCE(job->turned));
+}
+
 static int mirror_ctr(struct blkjob *job, char *error)
 {
 	struct bj_mirror *mirror = kzalloc_obj(*mirror);
@@ -476,4 +487,5 @@ const struct blkjob_type bj_mirror_type = {
 	.held = mirror_held,
 	.synced = mirror_synced,
 	.diverged = mirror_diverged,
+	.status = mirror_status,
 };

@@ -147,8 +147,8 @@ static void status_table(struct blkjob *job, char *result, unsigned int maxlen)
 
 	DMEMIT("%s", bj_kind_name(job->type->kind));
 	for (i = 0; i < BJ_METADATA; i++)
-		DMEMIT(" %s %llu", job->leg[i].dev->name,
-		       (u64)job->leg[i].start);
+		DMEMIT(" %s %llu", bj_leg(job, i)->dev->name,
+		       (u64)bj_leg(job, i)->start);
 	DMEMIT(" ");
 	if (sz < maxlen)
 		bj_options_show(&opt, job->type->kind, result + sz,

@@ -203,7 +203,10 @@ struct blkjob {
 	const struct blkjob_type *type;
 	void *private;			/* the type's */
 	struct bj_leg *reads;		/* serves reads; NULL = map decides */
-	struct bj_leg leg[BJ_NR_LEGS];	/* by enum bj_side; dev NULL = none */
+	/* As opened, by enum bj_side, see bj_leg(); dev NULL = none */
+	struct bj_leg leg[BJ_NR_LEGS];
+	/* Under job->lock: 1 if the legs have changed places, see bj_legs_turn() */
+	unsigned int turned;
 	unsigned int sample_mask;	/* the consumer's I/Os that are timed */
 	u64 nr_sectors;
 	unsigned int region_shift;	/* region = 1 << shift sectors */
@@ -347,6 +350,14 @@ int bj_legs_source_alone(struct blkjob *job, char *error);
 int bj_legs_open_spill(struct blkjob *job, struct bj_leg *leg, const char *path,
 		       char *error);
 void bj_legs_close_one(struct blkjob *job, struct bj_leg *leg);
+/*
+ * Under the locks of a group. The source can become the target device: nobody
+ * else uses it, and it can be written to. 0, or -EPERM and why (BJ_ERROR_LEN).
+ */
+int bj_legs_take_source(struct blkjob *job, char *why);
+void bj_legs_give_source(struct blkjob *job);
+/* After the first of these: they change places. */
+void bj_legs_turn(struct blkjob *job);
 
 /*
  * dm-blkjob-group.c: a job without a name is a group of its own. Process
@@ -365,6 +376,8 @@ bool bj_group_settled(struct blkjob *job);
 int __bj_group_complete(struct blkjob *job, char *why);
 int __bj_group_finalize(struct blkjob *job, enum bj_side active, char *why);
 void __bj_group_rollback(struct blkjob *job);
+/* The target device serves from now on, and the source is kept equal to it. */
+int __bj_group_reverse(struct blkjob *job, char *why);
 
 /* dm-blkjob-control.c */
 void bj_start(struct blkjob *job);
@@ -491,10 +504,21 @@ static inline void bj_mark_dirty(struct blkjob *job, sector_t sector,
 		       bj_last_region(job, sector, nr));
 }
 
+/*
+ * The leg that is the source now, or the target device. Who acts on a mode of
+ * the mirror reads that first, with acquire.
+ */
+static inline struct bj_leg *bj_leg(struct blkjob *job, enum bj_side side)
+{
+	if (side == BJ_METADATA)
+		return &job->leg[side];
+	return &job->leg[side ^ READ_ONCE(job->turned)];
+}
+
 static inline struct block_device *bj_bdev(struct blkjob *job,
 					   enum bj_side side)
 {
-	return job->leg[side].dev->bdev;
+	return bj_leg(job, side)->dev->bdev;
 }
 
 /* Legs that have the sectors of the job: not one with metadata. */
@@ -519,16 +543,22 @@ static inline bool bj_given_up(const struct blkjob *job)
 static inline sector_t bj_leg_sector(struct blkjob *job, enum bj_side side,
 				     sector_t sector)
 {
-	return job->leg[side].start + sector;
+	return bj_leg(job, side)->start + sector;
 }
 
 /* In map: what a bio does that has @sector of the job. DM_MAPIO_REMAPPED. */
+static inline int bj_send(const struct bj_leg *leg, sector_t sector,
+			  struct bio *bio)
+{
+	bio_set_dev(bio, leg->dev->bdev);
+	bio->bi_iter.bi_sector = leg->start + sector;
+	return DM_MAPIO_REMAPPED;
+}
+
 static inline int bj_send_to(struct blkjob *job, enum bj_side side,
 			     sector_t sector, struct bio *bio)
 {
-	bio_set_dev(bio, bj_bdev(job, side));
-	bio->bi_iter.bi_sector = bj_leg_sector(job, side, sector);
-	return DM_MAPIO_REMAPPED;
+	return bj_send(bj_leg(job, side), sector, bio);
 }
 
 #endif
