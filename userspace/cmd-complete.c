@@ -6,22 +6,34 @@
 #include "complete.h"
 #include "group.h"
 #include "start.h"
+#include "undo.h"
 #include "view.h"
 
 static int run(const struct command *cmd, int argc, char **argv)
 {
 	struct complete_options o = { .switch_timeout_us = SWITCH_TIMEOUT_US };
-	const struct arg args[] = { COMPLETE_ARGS(&o), { 0 } };
+	uint64_t for_us = 0;
+	const struct arg args[] = {
+		COMPLETE_ARGS(&o),
+		ARG("keep-source-synced", FLAG, &o.keep_synced),
+		ARG("for", TIME, &for_us), { 0 }
+	};
 	autofree struct job *jobs = NULL;
 	size_t i, n;
 	int err = args_jobs(cmd, argc, argv, args, &jobs, &n);
 
+	if (!err && for_us && !o.keep_synced)
+		return usage_error(cmd, "--for is the time of --keep-source-synced");
 	for (i = 0; !err && i < n; i++)
 		err = view_check_unused(&jobs[i]);
 	if (err)
 		return err;
-	if (job_is_backup(jobs))
+	if (job_is_backup(jobs) && !o.keep_synced)
 		return backup_end(jobs, n, true, &o);
+	if (o.keep_synced)
+		return undo_keep(jobs, n, &o, for_us);
+	if (undo_kept(jobs, n))
+		return undo_let_go(jobs, n);
 	return n == 1 ? job_complete(jobs, &o) : group_complete(jobs, n, &o);
 }
 
@@ -31,8 +43,11 @@ const struct command cmd_complete = {
 	.summary = "Switch to the target device, as soon as the job is ready; end a backup",
 	.options =
 	"JOB can be the name of a group: all its jobs switch at one instant, or none.\n"
-	"A backup ends: when the image is complete, its layer is taken out.\n\n"
+	"A backup ends: when the image is complete, its layer is taken out.\n"
+	"A job that was switched with --keep-source-synced lets the old source go.\n\n"
 	"  --keep-source        keep the old extents of a logical volume\n"
+	"  --keep-source-synced  switch, and keep the old source equal: see undo\n"
+	"  --for TIME           with that: wait so long, then let the old source go\n"
 	"  --timeout TIME       detach if the job is not ready by then\n"
 	"  --switch-timeout TIME  give up getting in step after this (60s)\n",
 	.run = run,

@@ -40,6 +40,9 @@ static void print_status(const struct job *job)
 	print_word("device", device);
 	print_word("source", source);
 	print_word("target device", target);
+	if (job_can_undo(job))
+		printf("%-14s reversed: the old source is kept equal, 'blkjob undo %s' goes back to it\n",
+		       "direction", job->id);
 	print_word("replaces it in", parent);
 	print_size("done", st->offset, "");
 	print_size("of", st->len, "");

@@ -157,6 +157,82 @@ int complete_finalize(struct job *job)
 	return 0;
 }
 
+static int completed_already(const struct job *job)
+{
+	return fail(EX_REFUSED,
+		    "job %s has completed, without --keep-source-synced; 'blkjob complete %s' removes its layer",
+		    job->id, job->id);
+}
+
+int complete_check_reverse(const struct job *job)
+{
+	autolv struct lv spare = { 0 };
+
+	if (job_is_backup(job))
+		return fail(EX_REFUSED,
+			    "job %s is a backup, which never switches: its source stays in use",
+			    job->id);
+	if (job_in(job, STATE(CONCLUDED)) && !strcmp(job->st.active, "target"))
+		return completed_already(job);
+	if (job->reversed)
+		return fail(EX_REFUSED,
+			    "job %s has been switched already, and keeps the old source equal; 'blkjob undo %s' goes back, 'blkjob complete %s' lets it go",
+			    job->id, job->id, job->id);
+	if (job->replaces)
+		return fail(EX_REFUSED,
+			    "job %s replaces one device of another's table, and from there is no way back; complete it without --keep-source-synced",
+			    job->id);
+	if (lvm_is_spare(job, &spare))
+		return fail(EX_REFUSED,
+			    "LVM's metadata can name only one place of a volume, and the other one could not be kept equal safely; 'blkjob complete --keep-source %s' switches, and keeps the old extents as they are then",
+			    job->id);
+	return lvm_owns(&job->user) ? complete_refuse_lv(job) : 0;
+}
+
+int complete_report_reversed(const struct job *job)
+{
+	autofree char *dev = job_device(job), *source = device_path(job->source);
+
+	if (!job->reversed)
+		return fail(EX_ROLLED_BACK,
+			    "another command has ended job %s; see: blkjob list",
+			    job->id);
+	if (job->st.pause_us != UNKNOWN)
+		say("switched: no write was held longer than %.1f ms",
+		    job->st.pause_us / 1e3);
+	say("%s is now on %s, and its old source is kept equal: 'blkjob undo %s' goes back, 'blkjob complete %s' lets the old source go",
+	    dev, source, job->id, job->id);
+	return 0;
+}
+
+/* The kernel names what is in the way: then nothing has happened. */
+static int reverse_refused(struct job *job, int err)
+{
+	msg_quiet(true);
+	job_send(job, "rollback");
+	msg_quiet(false);
+	return err == EX_REFUSED ? EX_ROLLED_BACK : err;
+}
+
+static int reverse_commit(struct job *job, uint64_t timeout_us)
+{
+	int err;
+
+	if (job_in(job, STATE(CONCLUDED)))
+		return completed_already(job);
+	err = complete_to_pending(job, timeout_us);
+	if (!err && complete_leg_failed(job))
+		return complete_give_up(job);
+	if (err)
+		return err;
+	err = job_send(job, "finalize reverse");
+	if (err)
+		return reverse_refused(job, err);
+	err = job_update(job);
+	return err ? complete_wait_failed(job, err) :
+		     complete_report_reversed(job);
+}
+
 static int plain_commit(struct job *job, uint64_t timeout_us, uint64_t *us)
 {
 	int err = 0;
@@ -176,7 +252,10 @@ int complete_report(const struct job *job, uint64_t us)
 	if (job->st.pause_us != UNKNOWN)
 		say("switched: no write was held longer than %.1f ms, table reloaded in %.1f ms",
 		    job->st.pause_us / 1e3, us / 1e3);
-	say("%s is now on %s", dev, target);
+	if (job->reversed)
+		say("%s is on its old source again", dev);
+	else
+		say("%s is now on %s", dev, target);
 	return 0;
 }
 
@@ -215,7 +294,9 @@ static int complete_locked(struct job *job, const struct complete_options *opt)
 		return complete_wait_failed(job, err);
 	if (job_in(job, STATE(CONCLUDED)) && strcmp(job->st.active, "target"))
 		return complete_ended(job);
-	if (job->replaces) {
+	if (opt->keep_synced) {
+		err = reverse_commit(job, opt->switch_timeout_us);
+	} else if (job->replaces) {
 		err = replaces_complete(job, opt->switch_timeout_us);
 	} else if (lvm_is_spare(job, &spare)) {
 		err = complete_lv(job, &spare, opt);
@@ -241,6 +322,8 @@ int job_complete(struct job *job, const struct complete_options *opt)
 	if (err)
 		return complete_wait_failed(job, err);
 	err = complete_check(job);
+	if (!err && opt->keep_synced)
+		err = complete_check_reverse(job);
 	if (!err)
 		err = group_check_alone(job);
 	if (!err)
@@ -324,7 +407,11 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 		return err;
 	if (own)
 		lvm_remove(&spare);
-	if (!own && !strcmp(job->st.result, "completed"))
+	if (job->reversed)
+		say("job %s has ended: %s stays where it is, and its old source %s",
+		    job->id, dev, strcmp(job->st.result, "completed") ?
+		    "is not kept equal any more" : "is a consistent copy of it");
+	else if (!own && !strcmp(job->st.result, "completed"))
 		say("job %s %s; %s is a consistent copy of %s%s", job->id,
 		    job_is_backup(job) ? "had completed" : "cancelled", target,
 		    dev, unverified ? ", and was not verified" : "");

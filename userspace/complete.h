@@ -10,6 +10,7 @@ struct complete_options {
 	uint64_t timeout_us;		/* to become ready, 0 = none */
 	uint64_t switch_timeout_us;	/* to get in step, 0 = none */
 	bool keep_source, quiet;
+	bool keep_synced;		/* the legs change places, no more */
 };
 
 #define SWITCH_TIMEOUT_US 60000000ULL
@@ -46,5 +47,8 @@ int complete_until_ready(struct job *job, uint64_t deadline_us, bool quiet);
 int complete_wait_failed(const struct job *job, int err);
 int complete_ended(const struct job *job);
 int complete_report(const struct job *job, uint64_t us);
+/* The refusals of keep_synced, and what is said when that was done. */
+int complete_check_reverse(const struct job *job);
+int complete_report_reversed(const struct job *job);
 
 #endif

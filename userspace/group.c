@@ -200,7 +200,17 @@ static int pivot_all(struct job *jobs, size_t n)
 	return strcmp(jobs[0].st.active, "target") ? EX_ROLLED_BACK : 0;
 }
 
-static int check_all(struct job *jobs, size_t n)
+static int report_reversed(struct job *jobs, size_t n)
+{
+	size_t i;
+	int err = update_all(jobs, n);
+
+	for (i = 0; i < n && !err; i++)
+		err = complete_report_reversed(&jobs[i]);
+	return err;
+}
+
+static int check_all(struct job *jobs, size_t n, bool reverse)
 {
 	size_t i;
 	int err = 0;
@@ -209,6 +219,8 @@ static int check_all(struct job *jobs, size_t n)
 		err = complete_check(&jobs[i]);
 		if (!err && lvm_owns(&jobs[i].user))
 			err = complete_refuse_lv(&jobs[i]);
+		if (!err && reverse)
+			err = complete_check_reverse(&jobs[i]);
 	}
 	return err;
 }
@@ -218,7 +230,7 @@ int group_complete(struct job *jobs, size_t n,
 {
 	uint64_t deadline_us = complete_deadline(opt->timeout_us);
 	autolocks struct locks locks = { 0 };
-	int err = check_all(jobs, n);
+	int err = check_all(jobs, n, opt->keep_synced);
 	size_t i;
 
 	for (i = 0; i < n && !err; i++)
@@ -226,9 +238,12 @@ int group_complete(struct job *jobs, size_t n,
 	if (!err)
 		err = lock_all(&locks, jobs, n);
 	if (!err)
-		err = end_together(jobs, n, "target", opt->switch_timeout_us);
+		err = end_together(jobs, n, opt->keep_synced ? "reverse" :
+				   "target", opt->switch_timeout_us);
 	if (err)
 		return err;
+	if (opt->keep_synced)
+		return report_reversed(jobs, n);
 	signals_ignore();
 	err = wait_concluded(jobs, n, SWITCH_TIMEOUT_US);
 	return err ? err : pivot_all(jobs, n);
@@ -281,7 +296,11 @@ static int restore_all(const struct job *jobs, size_t n, bool force)
 		if (!err || one == EX_ATTENTION)
 			err = one;
 	}
-	if (exact)
+	if (jobs[0].reversed)
+		say("group %s has ended: its devices stay where they are, and their old sources %s",
+		    jobs[0].st.group, exact ? "are consistent copies of one instant" :
+		    "are not kept equal any more");
+	else if (exact)
 		say("group %s cancelled; its target devices are consistent copies of one instant",
 		    jobs[0].st.group);
 	else

@@ -109,7 +109,7 @@ static void find_user(struct job *job)
 	job->below &= at != 0;
 }
 
-int job_update(struct job *job)
+static int read_status(struct job *job)
 {
 	autotable struct table t = { 0 };
 	int err = dm_get_status(job->dev.devno, &t);
@@ -121,18 +121,52 @@ int job_update(struct job *job)
 	return status_parse(t.seg[0].params, &job->st);
 }
 
+static bool is_reversed(const struct job *job)
+{
+	return job->st.reversed == 1;
+}
+
+int job_update(struct job *job)
+{
+	struct job was = *job;
+	int err = read_status(job);
+
+	if (err || is_reversed(job) == job->reversed)
+		return err;
+	job->source = was.target;
+	job->source_offset = was.target_offset;
+	job->target = was.source;
+	job->target_offset = was.source_offset;
+	job->reversed = !was.reversed;
+	return 0;
+}
+
+/* The table says which leg is which, and they can change places any time. */
+static int read_legs(struct job *job)
+{
+	int err = read_status(job);
+
+	do {
+		autotable struct table t = { 0 };
+
+		job->reversed = is_reversed(job);
+		if (!err)
+			err = dm_get_table(job->dev.devno, false, &t);
+		if (!err)
+			err = parse_table(job, &t);
+		if (!err)
+			err = read_status(job);
+	} while (!err && is_reversed(job) != job->reversed);
+	return err;
+}
+
 /* -EINVAL if the device is no job. */
 static int job_read(const struct dm_dev *dev, struct job *job)
 {
-	autotable struct table t = { 0 };
 	int err;
 
 	*job = (struct job) { .dev = *dev };
-	err = dm_get_table(dev->devno, false, &t);
-	if (!err)
-		err = parse_table(job, &t);
-	if (!err)
-		err = job_update(job);
+	err = read_legs(job);
 	if (err)
 		return err;
 	if (own_stack(dev, job->id)) {
@@ -196,6 +230,16 @@ bool job_is_backup(const struct job *job)
 bool job_is_track(const struct job *job)
 {
 	return !strcmp(job->st.type, "track");
+}
+
+dev_t job_old_source(const struct job *job)
+{
+	return job->reversed ? job->target : job->source;
+}
+
+bool job_can_undo(const struct job *job)
+{
+	return job->reversed && !job_in(job, STATE(ABORTING) | STATE(CONCLUDED));
 }
 
 bool job_is_endless(const struct job *job)

@@ -21,6 +21,7 @@ struct job {
 	dev_t replaces;		/* parent that is to name the target; 0 = none */
 	dev_t source, target;
 	uint64_t source_offset, target_offset, length;	/* sectors */
+	bool reversed;		/* what was the source is the target now */
 	struct status st;
 };
 
@@ -44,6 +45,10 @@ bool job_unprepared(const struct job *job);
 /* An image of one instant: the source stays what is used, and it ends by itself. */
 bool job_is_backup(const struct job *job);
 bool job_is_track(const struct job *job);
+/* What was the source when the job began, also if it is the target now. */
+dev_t job_old_source(const struct job *job);
+/* Both legs, and the way back is open: neither has it ended, nor gone wrong. */
+bool job_can_undo(const struct job *job);
 /* Unless it is one that saves what is overwritten until it is told to end. */
 bool job_is_endless(const struct job *job);
 /* Does the kernel keep checksums of what the job copies? */

@@ -11,7 +11,7 @@
 static const struct command * const commands[] = {
 	&cmd_migrate, &cmd_mirror, &cmd_backup, &cmd_list, &cmd_status,
 	&cmd_events, &cmd_map, &cmd_stats, &cmd_verify, &cmd_wait,
-	&cmd_complete, &cmd_cancel, &cmd_pause, &cmd_resume, &cmd_set,
+	&cmd_complete, &cmd_undo, &cmd_cancel, &cmd_pause, &cmd_resume, &cmd_set,
 	&cmd_check, &cmd_recover, &cmd_track,
 	&cmd_untrack, &cmd_checkpoint, &cmd_dump,
 };

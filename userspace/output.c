@@ -141,6 +141,7 @@ void output_job_json(struct json *j, const struct job *job)
 	json_number(j, "spilled", st->spilled);
 	json_number(j, "spill_full", st->spill_full);
 	json_number(j, "spill_errors", st->spill_errors);
+	json_bool(j, "reversed", st->reversed);
 	json_end(j, '}');
 }
 
@@ -207,6 +208,11 @@ static void add_line(struct libscols_table *tb, const struct job *job,
 	};
 	int i;
 
+	if (job_can_undo(job)) {
+		free(cell[STATUS]);
+		cell[STATUS] = xasprintf("%s,reversed",
+					 status_state_name(st->state));
+	}
 	for (i = 0; i < NR_COLUMNS; i++) {
 		if (ln && i < nr_columns)
 			scols_line_set_data(ln, i, cell[i]);

@@ -115,7 +115,7 @@ static int check_no_job(const struct dm_dev *dev, const char *label,
 			*tracker = jobs[i];
 		else if (jobs[i].user.devno == dev->devno ||
 		    jobs[i].dev.devno == dev->devno ||
-		    (!jobs[i].by_hand && jobs[i].source == dev->devno))
+		    (!jobs[i].by_hand && job_old_source(&jobs[i]) == dev->devno))
 			return fail(EX_REFUSED,
 				    "%s already has job %s; see: blkjob status %s",
 				    label, jobs[i].id, jobs[i].id);

@@ -190,17 +190,24 @@ int stack_insert(struct insertion *in, size_t n, const struct swap_how *how,
 	return err;
 }
 
-int stack_old_table(const struct job *job, struct table *t)
+/* For the user's device, to be on that leg without the layer. */
+static int leg_table(const struct job *job, dev_t leg, uint64_t offset,
+		     struct table *t)
 {
 	autofree char *params = NULL;
 
-	if (!job->by_hand)
-		return dm_get_table(job->source, false, t);
-	params = xasprintf("%u:%u %llu", major(job->source),
-			   minor(job->source),
-			   (unsigned long long)job->source_offset);
+	/* The private device has the table that was there before. */
+	if (!job->by_hand && leg == job_old_source(job))
+		return dm_get_table(leg, false, t);
+	params = xasprintf("%u:%u %llu", major(leg), minor(leg),
+			   (unsigned long long)offset);
 	table_add(t, 0, job->length, "linear", params);
 	return 0;
+}
+
+int stack_source_table(const struct job *job, struct table *t)
+{
+	return leg_table(job, job->source, job->source_offset, t);
 }
 
 bool stack_wait_gone(const struct job *job)
@@ -245,7 +252,7 @@ static int leave(const struct job *job, const struct table *new, uint64_t *us)
 		*us = took;
 	if (!job->by_hand) {
 		dm_remove_deferred(job->dev.devno);
-		dm_remove_deferred(job->source);
+		dm_remove_deferred(job_old_source(job));
 	}
 	if (!stack_wait_gone(job))
 		warning("done, but %s is still held by something; remove with: dmsetup remove %s %s.src",
@@ -253,24 +260,24 @@ static int leave(const struct job *job, const struct table *new, uint64_t *us)
 	return 0;
 }
 
-int stack_restore(const struct job *job)
+static int leave_on(const struct job *job, dev_t leg, uint64_t offset,
+		    uint64_t *us)
 {
-	autotable struct table old = { 0 };
+	autotable struct table new = { 0 };
 
-	if (stack_old_table(job, &old))
+	if (leg_table(job, leg, offset, &new))
 		return fail(EX_ATTENTION,
 			    "cannot read the old table of %s from the layer; it goes on working. See: dmsetup table",
 			    job->user.name);
-	return leave(job, &old, NULL);
+	return leave(job, &new, us);
+}
+
+int stack_restore(const struct job *job)
+{
+	return leave_on(job, job->source, job->source_offset, NULL);
 }
 
 int stack_pivot(const struct job *job, uint64_t *us)
 {
-	autofree char *params = xasprintf("%u:%u %llu", major(job->target),
-					  minor(job->target),
-					  (unsigned long long)job->target_offset);
-	autotable struct table new = { 0 };
-
-	table_add(&new, 0, job->length, "linear", params);
-	return leave(job, &new, us);
+	return leave_on(job, job->target, job->target_offset, us);
 }

@@ -45,9 +45,9 @@ int stack_insert(struct insertion *in, size_t n, const struct swap_how *how,
 		 struct job *jobs, uint64_t *us);
 /* What stack_create() made goes away, unless it is in use. */
 void stack_discard(struct insertion *in);
-/* The table that the source had before the job. 0 or a negative errno. */
-int stack_old_table(const struct job *job, struct table *t);
-/* The user's device goes back to its old table, or on to the target device. */
+/* As the user's device on the source would have it. 0 or a negative errno. */
+int stack_source_table(const struct job *job, struct table *t);
+/* The user's device stays on the source, or goes on to the target device. */
 int stack_restore(const struct job *job);
 int stack_pivot(const struct job *job, uint64_t *us);
 /* Waits until the private devices have gone. False if they stay. */

@@ -65,7 +65,7 @@ static int check_lvm_table(const struct plan *p)
 
 	if (!p->tracker.dev.devno)
 		return lvm_check_table(&p->lv, &p->old);
-	if (stack_old_table(&p->tracker, &below))
+	if (stack_source_table(&p->tracker, &below))
 		return fail(EX_REFUSED, "cannot read the table below job %s; see: dmsetup table",
 			    p->tracker.id);
 	return lvm_check_table(&p->lv, &below);

@@ -26,7 +26,7 @@ static const struct key {
 	NUMBER(granularity), NUMBER(copied), NUMBER(zeroed), NUMBER(recopied),
 	NUMBER(passes),
 	NUMBER(source_errors), NUMBER(target_errors), NUMBER(pause_us),
-	NUMBER(cbw), NUMBER(checkpoint_busy),
+	NUMBER(cbw), NUMBER(checkpoint_busy), NUMBER(reversed),
 	NUMBER(spilled), NUMBER(spill_full), NUMBER(spill_errors),
 	WORD(io_status), WORD(error), WORD(last_error), WORD(result),
 	WORD(active), WORD(converge), WORD(group),
