@@ -20,10 +20,14 @@ static int run(const struct command *cmd, int argc, char **argv)
 	};
 	autofree struct job *jobs = NULL;
 	size_t i, n;
-	int err = args_jobs(cmd, argc, argv, args, &jobs, &n);
+	const char *ref;
+	int err = args_parse(cmd, argc, argv, args, 1, 1, "needs one JOB", &ref);
 
-	if (!err && for_us && !o.keep_synced)
-		return usage_error(cmd, "--for is the time of --keep-source-synced");
+	if (err)
+		return err;
+	if (for_us && !o.keep_synced)
+		return usage_error(cmd, "--for is how long --keep-source-synced lasts");
+	err = job_find_all(ref, &jobs, &n);
 	for (i = 0; !err && i < n; i++)
 		err = view_check_unused(&jobs[i]);
 	if (err)

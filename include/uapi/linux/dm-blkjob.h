@@ -126,6 +126,8 @@ enum blkjob_verb {
  *   cbw			bytes copied because the consumer was about to
  *			overwrite them, or a part of them (backup, stream)
  *   group		- or the name of the group that the job ends with
+ *   reversed		1: what was the source at first is the target device
+ *			now, and the other way round (mirror)
  * Of a stream alone:
  *   valid		bytes that are on the target device
  *   commits metadata_writes metadata_errors	of what is valid, to the
