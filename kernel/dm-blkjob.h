@@ -510,9 +510,8 @@ static inline void bj_mark_dirty(struct blkjob *job, sector_t sector,
  */
 static inline struct bj_leg *bj_leg(struct blkjob *job, enum bj_side side)
 {
-	if (side == BJ_METADATA)
-		return &job->leg[side];
-	return &job->leg[side ^ READ_ONCE(job->turned)];
+	return &job->leg[side > BJ_TARGET ? side :
+					    side ^ READ_ONCE(job->turned)];
 }
 
 static inline struct block_device *bj_bdev(struct blkjob *job,

@@ -234,6 +234,46 @@ new_source_dies() {
 	filled s 1 8
 }
 
+# A write goes to both legs, the one has it, and then they turn: what the other
+# one says about it is said by what that is now. half_way LEG: the other one.
+half_way() {
+	local before deadline=$((SECONDS + BJ_TIMEOUT)) other=t
+
+	[ "$1" = s ] || other=s
+	pair
+	pending
+	settle
+	before=$(writes "$other")
+	ctl suspend-noflush "l$1"
+	bj_data fill "${dev[j]}" 2 0 8 >"$BJ_TMP/written" 2>&1 &
+	pid[w]=$!
+	loads+=($!)
+	while [ "$(writes "$other")" = "$before" ]; do
+		[ $SECONDS -lt $deadline ] || fail "is not written to $other"
+		sleep 0.05
+	done
+	tell j finalize reverse
+	turned
+	must bj_dm load "${BJ_PREFIX}l$1" "0 $(sectors "l$1") error"
+	ctl resume "l$1"
+}
+
+half_way_to_old_source() {
+	half_way s
+	wait "${pid[w]}" || fail "the consumer hears of it: $(cat "$BJ_TMP/written")"
+	bj_wait_state j concluded
+	is "errors" "$(bj_status j source_errors error)" "0 target-write-error"
+	filled t 2 0 8
+	filled j 2 0 8
+}
+
+half_way_to_new_source() {
+	half_way t
+	wait "${pid[w]}" && fail "the consumer hears nothing of it"
+	is "errors" "$(bj_status j target_errors)" 0
+	good lt t
+}
+
 # A leg fails in the window: nothing is turned before that is decided.
 held() {
 	pair
@@ -411,5 +451,6 @@ bj_run "kept_equal copy_mode background" \
 	"old_source_dies report concluded copy_mode auto" \
 	"old_source_dies report concluded copy_mode write-blocking" \
 	"old_source_dies stop standby copy_mode write-blocking" \
-	errors_follow new_source_dies held flushed not_now source_in_use \
+	errors_follow new_source_dies half_way_to_old_source \
+	half_way_to_new_source held flushed not_now source_in_use \
 	read_only_source suspended group
