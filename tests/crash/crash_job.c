@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The job on the legs, and what it was told and said, when.
+ */
+#include "bj_crash.h"
+
+#include <linux/dm-blkjob.h>
+#include <stdarg.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#define JOB		"crash-job"
+#define POLL_NS		2000000L
+#define TRIES		30000
+
+char job_node[32];
+struct event events[MAX_EVENTS];
+unsigned int nr_events;
+
+static struct event *event_begin(const char *what)
+{
+	struct event *event = &events[nr_events];
+
+	if (nr_events == MAX_EVENTS)
+		stuck("too many events");
+	snprintf(event->what, sizeof(event->what), "%s", what);
+	event->before = sequence();
+	event->after = NEVER;
+	return event;
+}
+
+static void event_end(struct event *event, int r)
+{
+	event->r = r;
+	event->after = sequence();
+	nr_events++;
+}
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec) { .tv_nsec = POLL_NS }, NULL);
+}
+
+int job_try_create(const char *line)
+{
+	char text[512], *lines[] = { text };
+	int r, why;
+
+	snprintf(text, sizeof(text), "%s", line);
+	r = dm_simple(JOB, DM_DEV_CREATE, 0);
+	if (r)
+		return r;
+	snprintf(job_node, sizeof(job_node), "/dev/dm-%u",
+		 minor(dm_u.dmi.dev));
+	r = dm_load(JOB, 0, 1, lines);
+	if (!r)
+		r = dm_resume(JOB);
+	if (!r)
+		return 0;
+	why = r;
+	dm_simple(JOB, DM_DEV_REMOVE, 0);
+	return why;
+}
+
+void job_create(const char *format, ...)
+{
+	struct event *event = event_begin("create");
+	char line[512];
+	va_list args;
+	int r;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	r = job_try_create(line);
+	if (r)
+		stuck("%s: %s", line, strerror(-r));
+	event_end(event, 0);
+}
+
+void job_remove(void)
+{
+	int r, tries = TRIES;
+
+	while ((r = dm_simple(JOB, DM_DEV_REMOVE, 0)) == -EBUSY && tries--)
+		nap();
+	if (r)
+		stuck("the job cannot be removed: %s", strerror(-r));
+}
+
+int job_tell(const char *text)
+{
+	struct event *event = event_begin(text);
+	int r = dm_message(JOB, 0, text);
+
+	event_end(event, r);
+	return r;
+}
+
+/* "is STATE RESULT ACTIVE" */
+const char *job_look(void)
+{
+	static char said[2048];
+	struct event *event = event_begin("is");
+	char state[32] = "", result[32] = "", active[32] = "";
+	int r;
+	char *line = dm_job_line(JOB, &r);
+
+	if (!line)
+		stuck("no status: %s", strerror(-r));
+	if (dm_u.dmi.flags & DM_SUSPEND_FLAG)
+		stuck("the device is suspended");
+	snprintf(said, sizeof(said), "%s", line);
+	if (dm_field(said, "state", state, sizeof(state)) ||
+	    dm_field(said, "result", result, sizeof(result)) ||
+	    dm_field(said, "active", active, sizeof(active)))
+		stuck("no status: %s", said);
+	snprintf(event->what, sizeof(event->what), "is %s %s %s", state, result,
+		 active);
+	/* The same as before is nothing new. */
+	if (nr_events && !strcmp(event[-1].what, event->what))
+		return said;
+	event_end(event, 0);
+	return said;
+}
+
+void job_wait(const char *state)
+{
+	int tries = TRIES;
+	char now[32] = "";
+
+	while (tries--) {
+		const char *said = job_look();
+
+		if (!dm_field(said, "state", now, sizeof(now)) &&
+		    !strcmp(now, state))
+			return;
+		if (!strcmp(now, "concluded"))
+			stuck("the job has ended: %s", said);
+		nap();
+	}
+	stuck("the job does not become %s: it is %s", state, job_look());
+}
+
+void job_suspend_resume(void)
+{
+	int r = dm_suspend(JOB, roll(2) ? DM_NOFLUSH_FLAG : 0);
+
+	if (!r)
+		r = dm_resume(JOB);
+	if (r)
+		stuck("suspend and resume: %s", strerror(-r));
+}
+
+void job_note(const char *what)
+{
+	event_end(event_begin(what), 0);
+}
+
+const char *job_ask(const char *text)
+{
+	int r = dm_message(JOB, 0, text);
+
+	return r ? NULL : dm_data();
+}
+
+static bool begins(const char *text, const char *with)
+{
+	return !strncmp(text, with, strlen(with));
+}
+
+const struct event *event_over(uint64_t cut, const char *what)
+{
+	unsigned int i = nr_events;
+
+	while (i--)
+		if (events[i].after <= cut && begins(events[i].what, what))
+			return &events[i];
+	return NULL;
+}
+
+const struct event *event_begun(uint64_t cut, const char *what)
+{
+	unsigned int i = nr_events;
+
+	while (i--)
+		if (events[i].before < cut && begins(events[i].what, what))
+			return &events[i];
+	return NULL;
+}
