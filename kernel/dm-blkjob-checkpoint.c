@@ -151,8 +151,22 @@ static void begin_instant(struct bj_track *track)
 	spin_unlock_irq(&job->lock);
 }
 
+/*
+ * What was written before has no bit, so a power failure must not take it back
+ * any more: an image of later has it.
+ */
+static bool begin_flushed(struct bj_track *track)
+{
+	if (!track->ticket)
+		track->ticket = bj_flush_ticket(track->job);
+	return bj_flushed(track->job, track->ticket);
+}
+
 /* Phases of BEGIN. */
-enum { BEGIN_PREPARE, BEGIN_BLANK, BEGIN_NAME, BEGIN_DRAIN, BEGIN_INSTANT };
+enum {
+	BEGIN_PREPARE, BEGIN_BLANK, BEGIN_NAME, BEGIN_DRAIN, BEGIN_FLUSH,
+	BEGIN_INSTANT
+};
 
 static bool begin_step(struct bj_track *track)
 {
@@ -172,6 +186,11 @@ static bool begin_step(struct bj_track *track)
 		break;
 	case BEGIN_DRAIN:
 		if (!bj_track_drained(track))
+			return false;
+		track->ticket = 0;
+		break;
+	case BEGIN_FLUSH:
+		if (!begin_flushed(track))
 			return false;
 		begin_instant(track);
 		break;

@@ -12,7 +12,8 @@ const char *bj_error_word(enum bj_side side, const char *op,
 			  blk_status_t status)
 {
 	if (side == BJ_SOURCE)
-		return "source-read-error";
+		return op[0] == 'f' ? "source-flush-error" :
+				      "source-read-error";
 	if (status == BLK_STS_NOSPC)
 		return "target-no-space";
 	return op[0] == 'f' ? "target-flush-error" : "target-write-error";

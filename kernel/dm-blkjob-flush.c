@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The cache of the target device: one flush at a time, for all who wait for
- * one. The worker's, but for the end of the bio.
+ * The cache of the leg where the job's data go, which is the target device if
+ * the job copies: one flush at a time, for all who wait for one. The worker's,
+ * but for the end of the bio.
  */
 #include "dm-blkjob-copy.h"
 
@@ -10,7 +11,8 @@ static void flush_end_bio(struct bio *bio)
 	struct blkjob *job = bio->bi_private;
 
 	rcu_read_lock();
-	bj_latency_add(job, BJ_LATENCY_FLUSH + BJ_TARGET, job->flush.submitted);
+	bj_latency_add(job, BJ_LATENCY_FLUSH + job->flush.side,
+		       job->flush.submitted);
 	/* Pairs with bj_flush_reap(): bi_status is there. */
 	smp_store_release(&job->flush.ended, true);
 	bj_kick(job);
@@ -22,7 +24,7 @@ static void flush_submit(struct work_struct *work)
 	struct blkjob *job = container_of(work, struct blkjob, flush.submit);
 	struct bio *bio = &job->flush.bio;
 
-	bio_init(bio, bj_bdev(job, BJ_TARGET), NULL, 0,
+	bio_init(bio, bj_bdev(job, job->flush.side), NULL, 0,
 		 REQ_OP_WRITE | REQ_PREFLUSH);
 	bio->bi_private = job;
 	bio->bi_end_io = flush_end_bio;
@@ -48,7 +50,7 @@ void bj_flush_reap(struct blkjob *job)
 	if (status && job->type->flush_failed) {
 		job->type->flush_failed(job, status);
 	} else if (status) {
-		bj_error(job, BJ_TARGET, "flush", status, 0);
+		bj_error(job, flush->side, "flush", status, 0);
 	} else {
 		flush->done = flush->begun;
 		bj_recovered(job);
@@ -77,5 +79,6 @@ bool bj_flushed(struct blkjob *job, u64 ticket)
 
 void bj_flush_init(struct blkjob *job)
 {
+	job->flush.side = job->type->copies ? BJ_TARGET : BJ_SOURCE;
 	INIT_WORK(&job->flush.submit, flush_submit);
 }

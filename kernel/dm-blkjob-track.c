@@ -11,7 +11,7 @@
  * older one is in its own and in those of all later ones.
  *
  * The instant of a checkpoint is when every write that was sent before its
- * bitmap was there has ended; so whoever copies the device after the instant
+ * bitmap was there has ended, and is on stable storage; so whoever copies the device after the instant
  * has seen all that is not in the bitmap. Writes are counted by epoch for that,
  * and nobody waits.
  *

@@ -69,6 +69,7 @@ struct bj_track {
 	int older;			/* and the one before it, -1 = none */
 	u64 generation;
 	u32 blanked;			/* slots */
+	u64 ticket;			/* of the source's flush, 0 = none */
 	unsigned int super_slot;	/* the next copy */
 };
 

@@ -121,8 +121,9 @@ struct bj_events {
 	struct bj_event ring[BJ_EVENTS];
 };
 
-/* The cache of the target device. Worker, but for ended. */
+/* The cache of a leg. Worker, but for ended. */
 struct bj_flush {
+	enum bj_side side;		/* constant */
 	u64 wanted;			/* the last ticket */
 	u64 begun;			/* the last one when a flush began */
 	u64 done;			/* tickets up to here are covered */
@@ -442,7 +443,7 @@ void bj_come_back(struct blkjob *job, u64 ns);
 
 /*
  * dm-blkjob-flush.c, worker only.
- * Draw a ticket for all that the target device has now; ask with it whether
+ * Draw a ticket for all that the leg (struct bj_flush) has now; ask with it whether
  * that is on stable storage. Asking begins a flush if need be, and the worker
  * runs again when that has ended. No ticket is 0.
  */
