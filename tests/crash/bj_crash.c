@@ -23,8 +23,9 @@ uint64_t crash_seed;
 static const struct scenario *now;
 static const char *now_mode = "none";
 static uint64_t now_cut, now_mode_seed, dice_state;
+static unsigned int now_broken;
 static const struct scenario * const all[] = {
-	mirror_scenarios, backup_scenarios, track_scenarios,
+	proof_scenarios, mirror_scenarios, backup_scenarios, track_scenarios,
 };
 
 uint64_t roll(uint64_t n)
@@ -47,6 +48,7 @@ bool broken(const char *format, ...)
 	unsigned int i;
 	va_list args;
 
+	now_broken++;
 	printf("# BROKEN: ");
 	va_start(args, format);
 	vprintf(format, args);
@@ -162,9 +164,12 @@ static bool one_run(unsigned int limit, unsigned int *states)
 	nr_ops = FILL + 1;
 	now_cut = 0;
 	now_mode = "none";
+	now_broken = 0;
 	lab_tell(S, "order %llu", (unsigned long long)(crash_seed | 1));
 	first = sequence();
 	now->run();
+	if (!now->share)
+		return !now_broken;
 	lab_tell(S, "stop");
 	last = sequence();
 	io_index();
@@ -191,11 +196,11 @@ static bool case_run(uint64_t seed, unsigned int wanted, unsigned int *total)
 	double begin = seconds();
 	bool ok = true;
 
-	while (ok && states < wanted) {
+	do {
 		crash_seed = seed + runs++;
 		limit = wanted - states;
 		ok = one_run(limit < RUN_STATES ? limit : RUN_STATES, &states);
-	}
+	} while (ok && states < wanted);
 	printf("# %s (%s): %u states of %u runs, %.1f s\n", now->name,
 	       now->what, states, runs, seconds() - begin);
 	*total += states;
@@ -209,7 +214,6 @@ static int usage(void)
 	return 2;
 }
 
-/* The next one that is wanted, from @from on; or the end. */
 static unsigned int list_cases(const struct scenario **list, const char *name)
 {
 	const struct scenario *scenario;
@@ -225,7 +229,7 @@ static unsigned int list_cases(const struct scenario **list, const char *name)
 int main(int argc, char **argv)
 {
 	const struct scenario *list[64];
-	unsigned int states = 1500, total = 0, nr, i;
+	unsigned int states = 1500, total = 0, shares = 0, nr, i;
 	uint64_t seed = time(NULL);
 	const char *name = NULL;
 	bool failed = false;
@@ -242,6 +246,8 @@ int main(int argc, char **argv)
 			return usage();
 	}
 	nr = list_cases(list, name);
+	for (i = 0; i < nr; i++)
+		shares += list[i]->share;
 	if (at != argc || !nr)
 		return usage();
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -254,7 +260,8 @@ int main(int argc, char **argv)
 		bool ok;
 
 		now = list[i];
-		ok = case_run(seed, states / nr + 1, &total);
+		ok = case_run(seed, shares ? states * now->share / shares : 0,
+			      &total);
 		printf("%s %u %s\n", ok ? "ok" : "not ok", i + 1, now->name);
 		failed |= !ok;
 	}

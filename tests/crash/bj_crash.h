@@ -62,10 +62,11 @@ struct scenario {
 	const char *what;
 	void (*run)(void);		/* a workload, recorded */
 	bool (*judge)(uint64_t cut);	/* of one state after it */
+	unsigned int share;		/* of the states; 0 = judges itself */
 };
 /* Each ends with one that has no name. */
-extern const struct scenario mirror_scenarios[], backup_scenarios[],
-	track_scenarios[];
+extern const struct scenario proof_scenarios[], mirror_scenarios[],
+	backup_scenarios[], track_scenarios[];
 
 /*----------------------- crash_lab.c: the legs -----------------------*/
 
@@ -81,6 +82,11 @@ const char *lab_tell(int leg, const char *format, ...)
 /* Old contents for a leg: of FILL and that seed. */
 void lab_fill(int leg, uint64_t seed);
 void lab_zero(int leg, uint64_t sectors);
+/* Without a job: sectors of a generation; FUA or not. */
+void lab_write(int leg, uint64_t sector, uint64_t nr, uint64_t gen, bool fua);
+/* The last write's error, if it was not to fail. */
+int lab_try_write(int leg, uint64_t sector);
+void lab_flush(int leg);
 /* Materialise. Returns its id; how many writes it could choose from. */
 uint64_t lab_state(const char *mode, uint64_t seed, uint64_t *nr_volatile);
 /* What a leg has now; the buffer is the leg's. */

@@ -73,7 +73,7 @@ static bool judge_stored(uint64_t cut)
 }
 
 const struct scenario backup_scenarios[] = {
-	{ "backup", "I1 B1 B3", run_plain, judge_plain },
-	{ "backup-cbw-stored", "I1 B1 B2 B3", run_stored, judge_stored },
+	{ "backup", "I1 B1 B3", run_plain, judge_plain, 4 },
+	{ "backup-cbw-stored", "I1 B1 B2 B3", run_stored, judge_stored, 4 },
 	{ NULL }
 };

@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 
 #define SEQUENCE	"/sys/module/dm_blkjob_crash/parameters/sequence"
 
@@ -109,6 +110,30 @@ void lab_zero(int leg, uint64_t sectors)
 {
 	memset(image[leg], 0, sectors * SECTOR);
 	leg_write(leg, sectors * SECTOR);
+}
+
+void lab_write(int leg, uint64_t sector, uint64_t nr, uint64_t gen, bool fua)
+{
+	struct iovec vec = { image[leg], nr * SECTOR };
+	uint64_t i;
+
+	for (i = 0; i < nr; i++)
+		make_sector(image[leg] + i * WORDS, crash_seed, sector + i, gen);
+	if (pwritev2(leg_fd[leg], &vec, 1, sector * SECTOR,
+		     fua ? RWF_DSYNC : 0) != (ssize_t)vec.iov_len)
+		die(leg_node[leg]);
+}
+
+int lab_try_write(int leg, uint64_t sector)
+{
+	return pwrite(leg_fd[leg], image[leg], SECTOR, sector * SECTOR) ==
+	       SECTOR ? 0 : -errno;
+}
+
+void lab_flush(int leg)
+{
+	if (fdatasync(leg_fd[leg]))
+		die(leg_node[leg]);
 }
 
 uint64_t lab_state(const char *mode, uint64_t seed, uint64_t *nr_volatile)

@@ -216,11 +216,11 @@ static bool judge_break(uint64_t cut)
 }
 
 const struct scenario mirror_scenarios[] = {
-	{ "mirror-background", "I1 M1 M5", run_background, judge_switch },
-	{ "mirror-write-blocking", "I1 M1 M5", run_blocking, judge_switch },
-	{ "mirror-auto", "I1 M1 M5", run_auto, judge_switch },
-	{ "mirror-ready", "I1 M1 M4", run_quiet, judge_quiet },
-	{ "mirror-cancel", "I1 M6", run_cancel, judge_cancel },
-	{ "mirror-break", "I1 M6 M7", run_break, judge_break },
+	{ "mirror-background", "I1 M1 M5", run_background, judge_switch, 4 },
+	{ "mirror-write-blocking", "I1 M1 M5", run_blocking, judge_switch, 4 },
+	{ "mirror-auto", "I1 M1 M5", run_auto, judge_switch, 4 },
+	{ "mirror-ready", "I1 M1 M4", run_quiet, judge_quiet, 4 },
+	{ "mirror-cancel", "I1 M6", run_cancel, judge_cancel, 4 },
+	{ "mirror-break", "I1 M6 M7", run_break, judge_break, 4 },
 	{ NULL }
 };

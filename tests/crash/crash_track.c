@@ -237,7 +237,7 @@ static bool judge_twice(uint64_t cut)
 }
 
 const struct scenario track_scenarios[] = {
-	{ "track", "I1 I2 I4 D1 D3", run, judge },
-	{ "track-recovered-twice", "I3", run, judge_twice },
+	{ "track", "I1 I2 I4 D1 D3", run, judge, 2 },
+	{ "track-recovered-twice", "I3", run, judge_twice, 1 },
 	{ NULL }
 };
