@@ -56,7 +56,7 @@ struct command {
 int usage_error(const struct command *cmd, const char *fmt, ...) PRINTF(2, 3);
 int print_help(const struct command *cmd);
 
-extern const struct command cmd_migrate, cmd_mirror, cmd_backup, cmd_list,
+extern const struct command cmd_migrate, cmd_mirror, cmd_backup, cmd_stream, cmd_list,
 	cmd_status, cmd_wait, cmd_complete, cmd_cancel, cmd_pause, cmd_resume, cmd_set,
 	cmd_check, cmd_recover, cmd_events, cmd_map, cmd_stats,
 	cmd_verify, cmd_dump, cmd_track,

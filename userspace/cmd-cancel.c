@@ -5,6 +5,7 @@
 #include "complete.h"
 #include "group.h"
 #include "start.h"
+#include "stream.h"
 #include "view.h"
 
 static int run(const struct command *cmd, int argc, char **argv)
@@ -31,6 +32,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 	for (i = 0; !err && i < n; i++)
 		if (view_check_unused(&jobs[i]))
 			return EX_REFUSED;
+	if (!err && job_is_stream(jobs))
+		return stream_cancel(jobs, force, timeout_us);
 	if (!err)
 		return n == 1 ? job_cancel(jobs, force, timeout_us) :
 				group_cancel(jobs, n, force, timeout_us);

@@ -6,6 +6,7 @@
 #include "complete.h"
 #include "group.h"
 #include "start.h"
+#include "stream.h"
 #include "undo.h"
 #include "view.h"
 
@@ -32,6 +33,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 		err = view_check_unused(&jobs[i]);
 	if (err)
 		return err;
+	if (job_is_stream(jobs))
+		return stream_complete(jobs, &o);
 	if (job_is_backup(jobs) && !o.keep_synced)
 		return backup_end(jobs, n, true, &o);
 	if (o.keep_synced)

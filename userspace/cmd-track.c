@@ -15,40 +15,11 @@
 #include "start.h"
 #include "track.h"
 
-#define SUPER_BYTES 8192	/* block 0, both slots */
-
 struct track_options {
 	const char *metadata, *checkpoint;
 	uint64_t granularity;
 	bool reset, resize, unwritten, force;
 };
-
-/* Is there nothing at all at the beginning? */
-static int is_blank(dev_t devno, bool *blank)
-{
-	autoclose int fd = device_open(devno, O_RDONLY);
-	char buffer[SUPER_BYTES];
-	size_t i;
-
-	if (fd < 0 || pread(fd, buffer, sizeof(buffer), 0) != SUPER_BYTES)
-		return fail(EX_TARGET, "cannot read the metadata device");
-	*blank = true;
-	for (i = 0; i < sizeof(buffer); i++)
-		if (buffer[i])
-			*blank = false;
-	return 0;
-}
-
-/* The kernel makes metadata where there is nothing. */
-static int wipe(dev_t devno)
-{
-	autoclose int fd = device_open(devno, O_WRONLY | O_SYNC);
-	static const char zero[SUPER_BYTES];
-
-	if (fd < 0 || pwrite(fd, zero, sizeof(zero), 0) != SUPER_BYTES)
-		return fail(EX_TARGET, "cannot write the metadata device");
-	return 0;
-}
 
 /*
  * Metadata that are there know about the source what they were told. What was
@@ -118,17 +89,17 @@ static int look_at_metadata(dev_t devno, const struct plan *p,
 	automd struct metadata md = { 0 };
 	autofree char *why = NULL;
 	bool blank = false;
-	int err = is_blank(devno, &blank);
+	int err = metadata_blank(devno, &blank);
 
 	if (err || blank)
 		return err;
 	if (o->reset)
-		return wipe(devno);
+		return metadata_wipe(devno);
 	msg_quiet(true);
 	err = metadata_read(o->metadata, 0, NULL, &md);
 	msg_quiet(false);
 	if (err && o->force)
-		return wipe(devno);
+		return metadata_wipe(devno);
 	if (err) {
 		why = xstrdup(msg_last_error());
 		return fail(EX_REFUSED, "%s --force makes new metadata there",
@@ -149,18 +120,14 @@ static int insert(struct plan *p, const struct track_options *o,
 		.user = &p->user, .old = &p->old,
 		.layer = { .type = "track", .target = p->target },
 	};
-	autofree char *options = NULL;
 	uint64_t us = 0;
 	int err = stack_new_id(in.layer.id);
 
-	options = o->granularity == UNKNOWN ?
-		  xasprintf("identity %s", word) :
-		  xasprintf("identity %s granularity %llu", word,
-			    (unsigned long long)o->granularity);
-	in.layer.options = options;
-	in.layer.nr_words = o->granularity == UNKNOWN ? 2 : 4;
+	layer_add_word(&in.layer, "identity", word);
+	layer_add_number(&in.layer, "granularity", o->granularity);
 	if (!err)
 		err = stack_create(&in, job);
+	free(in.layer.options);
 	if (err)
 		return err;
 	err = stack_insert(&in, 1, &how, job, &us);
@@ -191,7 +158,8 @@ static int track(const char *source, struct track_options *o)
 		err = preflight_resolve(o->metadata, &p.target);
 	/* How large it has to be is for the kernel to say. */
 	if (!err)
-		err = preflight_target(p.target, &p.user, SUPER_BYTES, o->force);
+		err = preflight_target(p.target, p.user.devno, METADATA_MIN,
+				       o->force);
 	if (!err)
 		err = look_at_metadata(p.target, &p, source, o);
 	if (!err)

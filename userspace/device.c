@@ -86,8 +86,7 @@ bool device_is_dm(dev_t devno)
 	return access(path, F_OK) == 0;
 }
 
-/* One line of a sysfs file; "" if it is not there. */
-static void read_attribute(dev_t devno, const char *attr, char *buf, size_t len)
+void device_attribute(dev_t devno, const char *attr, char *buf, size_t len)
 {
 	autofree char *path = sysfs_path(devno, attr);
 	FILE *f = fopen(path, "re");
@@ -131,7 +130,7 @@ int device_limits(dev_t devno, bool exclusive, struct device_limits *lim)
 		return -errno;
 	lim->logical_block = lbs;
 	lim->read_only = ro;
-	read_attribute(devno, "/queue/zoned", zoned, sizeof(zoned));
+	device_attribute(devno, "/queue/zoned", zoned, sizeof(zoned));
 	lim->zoned = *zoned && strcmp(zoned, "none");
 	return 0;
 }
@@ -141,7 +140,7 @@ static int read_devno(dev_t devno, const char *attr, dev_t *result)
 	unsigned int maj, min;
 	char buf[32];
 
-	read_attribute(devno, attr, buf, sizeof(buf));
+	device_attribute(devno, attr, buf, sizeof(buf));
 	if (sscanf(buf, "%u:%u", &maj, &min) != 2)
 		return -ENOENT;
 	*result = makedev(maj, min);
@@ -172,8 +171,7 @@ size_t device_related(dev_t devno, const char *relation, dev_t **list)
 	return n;
 }
 
-/* The disk of a partition, otherwise the device itself. */
-static dev_t whole_disk(dev_t devno)
+dev_t device_disk(dev_t devno)
 {
 	autofree char *part = sysfs_path(devno, "/partition");
 	dev_t disk;
@@ -187,7 +185,7 @@ static dev_t whole_disk(dev_t devno)
 static dev_t behind_loop(dev_t devno)
 {
 	struct loop_info64 info = { 0 };
-	dev_t disk = whole_disk(devno);
+	dev_t disk = device_disk(devno);
 	autoclose int fd = major(disk) == LOOP_MAJOR ?
 			   device_open(disk, O_RDONLY) : -1;
 
@@ -205,7 +203,7 @@ bool device_stands_on(dev_t devno, dev_t below)
 	dev_t behind;
 	size_t n, i;
 
-	if (devno == below || whole_disk(devno) == below)
+	if (devno == below || device_disk(devno) == below)
 		return true;
 	behind = behind_loop(devno);
 	if (behind && device_stands_on(behind, below))

@@ -26,6 +26,11 @@ int device_open(dev_t devno, int flags);
 /* Opens the device with O_EXCL if @exclusive: fails with EBUSY if in use. */
 int device_limits(dev_t devno, bool exclusive, struct device_limits *lim);
 
+/* One line of a file in sysfs, "/size" for example; "" if it is not there. */
+void device_attribute(dev_t devno, const char *attr, char *buf, size_t len);
+/* The disk of a partition, otherwise the device itself. */
+dev_t device_disk(dev_t devno);
+
 /* What stands on it ("holders") or under it ("slaves"). The caller frees. */
 size_t device_related(dev_t devno, const char *relation, dev_t **list);
 /*

@@ -11,6 +11,7 @@
 #include "device.h"
 #include "job.h"
 #include "kmsg.h"
+#include "stream.h"
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -242,6 +243,11 @@ bool job_can_undo(const struct job *job)
 	return job->reversed && !job_in(job, STATE(ABORTING) | STATE(CONCLUDED));
 }
 
+bool job_is_stream(const struct job *job)
+{
+	return !strcmp(job->st.type, "stream");
+}
+
 bool job_is_endless(const struct job *job)
 {
 	return job_is_backup(job) && has_option(job, " sync none ");
@@ -333,6 +339,13 @@ char *dm_dev_label(const struct dm_dev *dev)
 	return xasprintf("/dev/mapper/%s", dev->name);
 }
 
+char *devno_label(dev_t devno)
+{
+	struct dm_dev dev;
+
+	return dm_find(devno, &dev) ? device_path(devno) : dm_dev_label(&dev);
+}
+
 char *job_device(const struct job *job)
 {
 	return dm_dev_label(job->user.devno ? &job->user : &job->dev);
@@ -371,6 +384,8 @@ int job_error(const struct job *job)
 
 	if (!*st->error)
 		return 0;
+	if (job_is_stream(job))
+		return stream_failed(job);
 	if (!strcmp(st->error, "cbw-timeout"))
 		return fail(EX_TARGET,
 			    "job %s: what was about to be overwritten could not be saved in time (%s), so there is no image; %s keeps running on its source. Try again with a longer --cbw-timeout, or with a faster target device",
@@ -390,7 +405,7 @@ int job_error(const struct job *job)
 
 int job_detached(const struct job *job, bool will_switch)
 {
-	if (job_is_backup(job))
+	if (job_is_backup(job) || job_is_stream(job))
 		return fail(EX_DETACHED,
 			    "detached; job %s goes on in the kernel. 'blkjob complete %s' to come back and take its layer out, 'blkjob cancel %s' to stop",
 			    job->id, job->id, job->id);

@@ -49,6 +49,8 @@ bool job_is_track(const struct job *job);
 dev_t job_old_source(const struct job *job);
 /* Both legs, and the way back is open: neither has it ended, nor gone wrong. */
 bool job_can_undo(const struct job *job);
+/* What is written is on the target device alone. */
+bool job_is_stream(const struct job *job);
 /* Unless it is one that saves what is overwritten until it is told to end. */
 bool job_is_endless(const struct job *job);
 /* Does the kernel keep checksums of what the job copies? */
@@ -58,6 +60,8 @@ char *job_device(const struct job *job);
 /* One of the devices of a stack of ours. */
 bool job_is_private(const struct dm_dev *dev);
 char *dm_dev_label(const struct dm_dev *dev);
+/* The same for a device of any kind. */
+char *devno_label(dev_t devno);
 
 #define STATE(s) (1u << BLKJOB_##s)
 

@@ -99,6 +99,7 @@ static int read_all(struct md_reader *r, const char *since, struct metadata *md)
 	*md = (struct metadata) {
 		.version = BLKJOB_MD_VERSION,
 		.length = super->leg[0].sectors * 512,
+		.target_length = super->leg[1].sectors * 512,
 		.granularity = super->granularity,
 		.size = bj_md_sectors(super) * 512,
 		.places = super->nr_bitmaps,
@@ -106,6 +107,8 @@ static int read_all(struct md_reader *r, const char *since, struct metadata *md)
 	};
 	strcpy(md->type, super->type);
 	strcpy(md->identity, super->leg[0].identity);
+	strcpy(md->target_identity, super->leg[1].identity);
+	strcpy(md->note, super->note);
 	return read_checkpoints(r, since, md);
 }
 

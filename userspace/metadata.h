@@ -30,7 +30,10 @@ struct metadata {
 	unsigned int version;
 	char type[BLKJOB_MD_TYPE + 1];
 	char identity[BLKJOB_MD_IDENTITY + 1];	/* of the source, "" = none */
+	char target_identity[BLKJOB_MD_IDENTITY + 1];
+	char note[BLKJOB_NOTE + 1];
 	uint64_t length;		/* bytes of the source */
+	uint64_t target_length;		/* 0 = there is no such leg */
 	uint64_t granularity;
 	uint64_t size;			/* bytes of the metadata */
 	unsigned int places;		/* for checkpoints */
@@ -55,6 +58,13 @@ int metadata_grow(const char *path, dev_t devno, uint64_t length);
 void metadata_free(struct metadata *md);
 /* NULL if there is none of that name. */
 struct checkpoint *metadata_find(struct metadata *md, const char *name);
+/* The superblock, without which there is nothing. */
+#define METADATA_MIN 8192
+
+/* Is there nothing at all at the beginning? 0 or exit status. */
+int metadata_blank(dev_t devno, bool *blank);
+/* The kernel makes metadata where there is nothing. 0 or exit status. */
+int metadata_wipe(dev_t devno);
 /* Sectors, with a whole copy of the superblock as eight. */
 unsigned int metadata_damaged(const struct metadata *md);
 

@@ -259,22 +259,21 @@ static int check_limits(const char *path, const struct device_limits *lim,
 	return 0;
 }
 
-int preflight_target(dev_t target, const struct dm_dev *source,
-		     uint64_t length, bool force)
+int preflight_target(dev_t target, dev_t source, uint64_t length, bool force)
 {
 	autofree char *path = device_path(target);
-	autofree char *label = dm_dev_label(source);
+	autofree char *label = devno_label(source);
 	struct device_limits lim, src;
 	int err;
 
-	if (target == source->devno)
+	if (target == source)
 		return fail(EX_REFUSED, "source and target are both %s; name two devices",
 			    label);
-	if (device_stands_on(target, source->devno))
+	if (device_stands_on(target, source))
 		return fail(EX_REFUSED,
 			    "%s stands on %s itself; name a target elsewhere",
 			    path, label);
-	if (device_stands_on(source->devno, target))
+	if (device_stands_on(source, target))
 		return fail(EX_REFUSED,
 			    "%s stands on %s: it would be copied onto itself; name a target elsewhere",
 			    label, path);
@@ -282,7 +281,7 @@ int preflight_target(dev_t target, const struct dm_dev *source,
 	if (err == -EBUSY)
 		return explain_busy(target, path);
 	if (!err)
-		err = device_limits(source->devno, false, &src);
+		err = device_limits(source, false, &src);
 	if (err)
 		return fail(EX_REFUSED, "cannot open %s or %s: %s; see: dmesg",
 			    path, label, strerror(-err));
@@ -292,7 +291,7 @@ int preflight_target(dev_t target, const struct dm_dev *source,
 	return err;
 }
 
-int preflight_spill(dev_t spill, dev_t target, const struct dm_dev *source,
+int preflight_spill(dev_t spill, dev_t target, dev_t source,
 		    uint64_t granularity, bool force)
 {
 	autofree char *path = device_path(spill);

@@ -22,10 +22,9 @@ int preflight_resolve(const char *ref, dev_t *devno);
  */
 int preflight_commit(dev_t origin, dev_t snapshot, const struct dm_dev *source,
 		     uint64_t length);
-int preflight_target(dev_t target, const struct dm_dev *source,
-		     uint64_t length, bool force);
+int preflight_target(dev_t target, dev_t source, uint64_t length, bool force);
 /* What takes old data before @target does; @granularity likewise, or UNKNOWN. */
-int preflight_spill(dev_t spill, dev_t target, const struct dm_dev *source,
+int preflight_spill(dev_t spill, dev_t target, dev_t source,
 		    uint64_t granularity, bool force);
 
 #endif

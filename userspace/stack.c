@@ -8,6 +8,7 @@
 
 #include "blkjob.h"
 #include "cleanup.h"
+#include "device.h"
 #include "kmsg.h"
 #include "stack.h"
 #include "view.h"
@@ -23,6 +24,28 @@ int stack_new_id(char id[JOB_ID_LEN + 1])
 		fclose(f);
 	return ok && strlen(id) == JOB_ID_LEN ? 0 :
 		fail(EX_REFUSED, "cannot read /proc/sys/kernel/random/uuid; is /proc mounted?");
+}
+
+void layer_add_word(struct layer *layer, const char *key, const char *value)
+{
+	char *longer;
+
+	if (!value)
+		return;
+	longer = xasprintf("%s%s%s %s", layer->options ?: "",
+			   layer->options ? " " : "", key, value);
+	free(layer->options);
+	layer->options = longer;
+	layer->nr_words += 2;
+}
+
+void layer_add_number(struct layer *layer, const char *key, uint64_t value)
+{
+	autofree char *word = NULL;
+
+	if (value != UNKNOWN)
+		word = xasprintf("%llu", (unsigned long long)value);
+	layer_add_word(layer, key, word);
 }
 
 /* Resumed with the flags that hide it from blkid, LVM and systemd. */
@@ -77,7 +100,8 @@ static int create_src(const struct dm_dev *user, const struct table *old,
 	autofree char *name = xasprintf(JOB_PREFIX "%s.src", l->id);
 	autofree char *uuid = private_uuid(user, l, true);
 	autofree char *label = dm_dev_label(user);
-	int err = private_device(name, uuid, old, user->read_only, src);
+	int err = private_device(name, uuid, old,
+				 user->read_only || l->reads_source, src);
 
 	if (err)
 		return fail(EX_REFUSED,
@@ -175,11 +199,13 @@ int stack_insert(struct insertion *in, size_t n, const struct swap_how *how,
 		 struct job *jobs, uint64_t *us)
 {
 	autofree struct swap *s = xcalloc(n, sizeof(*s));
+	static const struct table none;
 	size_t i;
 	int err;
 
 	for (i = 0; i < n; i++)
-		s[i] = (struct swap) { .dev = in[i].user, .old = in[i].old,
+		s[i] = (struct swap) { .dev = in[i].user,
+				       .old = in[i].created ? &none : in[i].old,
 				       .new = &in[i].shim };
 	err = swap_all(s, n, how, us);
 	for (i = 0; i < n && !err; i++)
@@ -274,6 +300,13 @@ static int leave_on(const struct job *job, dev_t leg, uint64_t offset,
 
 int stack_restore(const struct job *job)
 {
+	autofree char *target = device_path(job->target);
+	autofree char *label = job_device(job);
+
+	if (job_is_stream(job))
+		return fail(EX_ATTENTION,
+			    "job %s is a stream: what was written since it began is on %s, so %s cannot go back to its source",
+			    job->id, target, label);
 	return leave_on(job, job->source, job->source_offset, NULL);
 }
 

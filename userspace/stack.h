@@ -22,12 +22,18 @@ struct layer {
 	char *options;		/* "speed 1000 ..." */
 	unsigned int nr_words;	/* in options */
 	bool above;		/* another layer of ours is there already */
+	bool reads_source;	/* and never writes to it */
 };
+
+/* One more option, unless it is NULL or UNKNOWN. */
+void layer_add_word(struct layer *layer, const char *key, const char *value);
+void layer_add_number(struct layer *layer, const char *key, uint64_t value);
 
 /* A layer on its way under a device. */
 struct insertion {
 	const struct dm_dev *user;
-	const struct table *old;
+	const struct table *old;	/* leads to the source's data */
+	bool created;		/* the user's device is new, and has no table yet */
 	struct layer layer;
 	/* For stack.c: what exists, and nothing stands on. */
 	dev_t src, dev;

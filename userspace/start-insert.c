@@ -64,28 +64,6 @@ static const char *sync_word(const struct start_options *o)
 	return o->backup ? "full" : "none";
 }
 
-static void add_word(struct layer *layer, const char *key, const char *value)
-{
-	char *longer;
-
-	if (!value)
-		return;
-	longer = xasprintf("%s%s%s %s", layer->options,
-			   *layer->options ? " " : "", key, value);
-	free(layer->options);
-	layer->options = longer;
-	layer->nr_words += 2;
-}
-
-static void add_number(struct layer *layer, const char *key, uint64_t value)
-{
-	autofree char *word = NULL;
-
-	if (value != UNKNOWN)
-		word = xasprintf("%llu", (unsigned long long)value);
-	add_word(layer, key, word);
-}
-
 static void add_options(struct layer *layer, const struct plan *p,
 			const struct start_options *o)
 {
@@ -96,22 +74,20 @@ static void add_options(struct layer *layer, const struct plan *p,
 	if (granularity == UNKNOWN && o->since)
 		granularity = p->tracker.st.granularity;
 
-	layer->options = xstrdup("");
-	layer->nr_words = 0;
-	add_word(layer, "group", o->group);
-	add_number(layer, "speed", o->speed);
-	add_number(layer, "granularity", granularity);
-	add_number(layer, "buf_size", o->buf_size);
-	add_number(layer, "latency_bound", o->latency_bound);
-	add_number(layer, "cbw_timeout", o->cbw_timeout_us == UNKNOWN ?
-		   UNKNOWN : o->cbw_timeout_us / 1000000);
+	layer_add_word(layer, "group", o->group);
+	layer_add_number(layer, "speed", o->speed);
+	layer_add_number(layer, "granularity", granularity);
+	layer_add_number(layer, "buf_size", o->buf_size);
+	layer_add_number(layer, "latency_bound", o->latency_bound);
+	layer_add_number(layer, "cbw_timeout", o->cbw_timeout_us == UNKNOWN ?
+			 UNKNOWN : o->cbw_timeout_us / 1000000);
 	for (i = 0; i < NR_WORDS; i++)
-		add_word(layer, word_key(i),
-			 i == WORD_SYNC ? sync_word(o) : o->words[i]);
+		layer_add_word(layer, word_key(i),
+			       i == WORD_SYNC ? sync_word(o) : o->words[i]);
 	if (p->spill)
 		spill = xasprintf("%u:%u", major(p->spill), minor(p->spill));
-	add_word(layer, "spill", spill);
-	add_word(layer, "note", note);
+	layer_add_word(layer, "spill", spill);
+	layer_add_word(layer, "note", note);
 }
 
 static int send_range(const struct job *job, const char *verb, uint64_t first,

@@ -49,7 +49,7 @@ static int check_target(const struct plan *p, const char *source,
 
 	if (o->backup || !p->top.origin || p->target != p->top.origin)
 		/* It has the image that is brought up to date. */
-		return preflight_target(p->target, &p->user, length,
+		return preflight_target(p->target, p->user.devno, length,
 					o->force || o->since);
 	if (!start_sync_is(o, "top") || p->top.offset)
 		return fail(EX_REFUSED,
@@ -103,7 +103,7 @@ int plan_make(struct plan *p, const char *source, const char *target,
 	if (!err && o->spill)
 		err = preflight_resolve(o->spill, &p->spill);
 	if (!err && p->spill)
-		err = preflight_spill(p->spill, p->target, &p->user,
+		err = preflight_spill(p->spill, p->target, p->user.devno,
 				      o->granularity, o->force);
 	return err ? err : since_check(p, source, o);
 }

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What must hold before a stream begins. */
+#include <errno.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "blkjob.h"
+#include "cleanup.h"
+#include "device.h"
+#include "identity.h"
+#include "lvm.h"
+#include "preflight.h"
+#include "size.h"
+#include "stream-plan.h"
+
+#define BLOCK 4096	/* what a new device's size is a multiple of */
+
+/*------------------------------- Source -------------------------------*/
+
+/* The layer comes under a device in use. */
+static int take_user(struct stream_plan *p)
+{
+	autofree char *label = NULL;
+	int err = preflight_source(p->ref, &p->user, &p->old, NULL);
+
+	if (err)
+		return err;
+	p->length = table_length(&p->old) * 512;
+	label = dm_dev_label(&p->user);
+	if (!lvm_owns(&p->user))
+		return 0;
+	return fail(EX_REFUSED,
+		    "%s is a logical volume, which is not supported as a source in use: at the next boot or refresh LVM would show it without what was written since. Move it with: blkjob migrate; or close it, and give the stream a device of its own with --name",
+		    label);
+}
+
+/* Others may read it, and other streams do. */
+static int check_image(const struct stream_plan *p, const struct device_limits *lim)
+{
+	autofree dev_t *holders = NULL;
+	autofree char *mounted = device_mountpoint(p->source);
+	struct device_limits now;
+	struct dm_dev dev;
+	size_t n, i;
+
+	if (lim->read_only)
+		return 0;
+	n = device_related(p->source, "holders", &holders);
+	for (i = 0; i < n; i++)
+		if (dm_find(holders[i], &dev) || !job_is_private(&dev))
+			break;
+	if (!mounted && (n ? i == n : !device_limits(p->source, true, &now)))
+		return 0;
+	return fail(EX_REFUSED,
+		    "%s is in use, and what is written there would be seen or not by chance; close it, or make it read-only: blockdev --setro %s",
+		    p->ref, p->ref);
+}
+
+static int check_name(const char *name)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789#+-.:=@_";
+	struct dm_dev dev;
+
+	if (!*name || strlen(name) >= sizeof(dev.name) ||
+	    name[strspn(name, allowed)] || !strncmp(name, JOB_PREFIX, strlen(JOB_PREFIX)))
+		return fail(EX_USAGE,
+			    "--name takes the name that the device is to have below /dev/mapper, of letters, digits and #+-.:=@_, not \"%s\"",
+			    name);
+	if (!dm_find_name(name, &dev))
+		return fail(EX_REFUSED,
+			    "there is a device /dev/mapper/%s already; choose another name, or remove it: dmsetup remove %s",
+			    name, name);
+	return 0;
+}
+
+/* Beyond the end of the image the new device reads as zeroes. */
+static int check_size(struct stream_plan *p, uint64_t size)
+{
+	char have[32], need[32];
+
+	if (p->o->size != UNKNOWN)
+		p->length = p->o->size;
+	else if (!p->length)
+		p->length = size;
+	if (p->length >= size && (p->length == size || p->length % BLOCK == 0))
+		return 0;
+	if (p->length < size)
+		return fail(EX_REFUSED,
+			    "%s has %s, and --size or the metadata say %s; a part of it cannot be had",
+			    p->ref, size_format(have, sizeof(have), size),
+			    size_format(need, sizeof(need), p->length));
+	return fail(EX_USAGE, "--size is a multiple of %u", BLOCK);
+}
+
+static int take_image(struct stream_plan *p)
+{
+	autofree char *params = xasprintf("%u:%u 0", major(p->source),
+					  minor(p->source));
+	struct device_limits lim;
+	int err = device_limits(p->source, false, &lim);
+
+	if (err)
+		return fail(EX_REFUSED, "cannot open %s: %s; see: dmesg", p->ref,
+			    strerror(-err));
+	if (!lim.size)
+		return fail(EX_REFUSED, "%s is empty; is it connected? See: lsblk",
+			    p->ref);
+	err = check_image(p, &lim);
+	if (!err)
+		err = check_size(p, lim.size);
+	if (!err)
+		err = identity_print(p->source, &p->note.print);
+	if (err)
+		return err;
+	table_add(&p->old, 0, lim.size / 512, "linear", params);
+	if (p->length > lim.size)
+		table_add(&p->old, lim.size / 512, (p->length - lim.size) / 512,
+			  "zero", "");
+	strcpy(p->note.name, p->o->name);
+	return 0;
+}
+
+/*------------------------------ Metadata ------------------------------*/
+
+static int check_source(const struct stream_plan *p, const struct metadata *md)
+{
+	struct stream_note note;
+
+	if (!p->o->name && !p->o->unwritten &&
+	    dm_open_count(p->user.devno) != 0)
+		return fail(EX_REFUSED,
+			    "%s is in use, and what was written to it since it was set up is not where the stream would look; begin the stream before anything opens it, or promise with --unwritten that nothing was written",
+			    p->ref);
+	if (p->o->name && stream_note_parse(md->note, &note) && note.print &&
+	    note.print != p->note.print)
+		return fail(EX_REFUSED,
+			    "%s has changed since the stream began, so it does not go together with what is on the target device any more; begin anew with --reset --force",
+			    p->ref);
+	return 0;
+}
+
+static int check_found(struct stream_plan *p, const struct metadata *md,
+		       const char *path)
+{
+	if (strcmp(md->type, "stream"))
+		return fail(EX_REFUSED,
+			    "%s has the metadata of a %s job; name another device, or --reset forgets them",
+			    path, md->type);
+	if (strcmp(md->identity, p->identity[0]) ||
+	    strcmp(md->target_identity, p->identity[1]))
+		return fail(EX_REFUSED,
+			    "%s has the metadata of the stream from %s to %s, and not from %s to %s; name these, or begin anew with --reset",
+			    path, md->identity, md->target_identity,
+			    p->identity[0], p->identity[1]);
+	p->goes_on = true;
+	p->length = p->o->name ? md->length : 0;
+	return 0;
+}
+
+static int look_at_metadata(struct stream_plan *p, struct metadata *md)
+{
+	autofree char *path = device_path(p->metadata), *why = NULL;
+	bool blank = false;
+	int err = metadata_blank(p->metadata, &blank);
+
+	if (err)
+		return err;
+	if (blank)
+		return p->o->recover ?
+		       fail(EX_REFUSED, "%s has no metadata", path) : 0;
+	p->wipe = p->o->reset;
+	if (p->wipe)
+		return 0;
+	msg_quiet(true);
+	err = metadata_read(path, 0, NULL, md);
+	msg_quiet(false);
+	p->wipe = err && p->o->force;
+	if (p->wipe)
+		return 0;
+	if (err) {
+		why = xstrdup(msg_last_error());
+		return fail(EX_REFUSED, "%s --force makes new metadata there",
+			    why);
+	}
+	return check_found(p, md, path);
+}
+
+/* Three devices, of which none is a part of another. */
+static int check_apart(const struct stream_plan *p)
+{
+	autofree char *path = device_path(p->metadata);
+	const dev_t legs[] = { p->source, p->target };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(legs); i++) {
+		autofree char *leg = devno_label(legs[i]);
+
+		if (device_stands_on(p->metadata, legs[i]) ||
+		    device_stands_on(legs[i], p->metadata))
+			return fail(EX_REFUSED,
+				    "the metadata device %s and %s overlap; name a device of its own",
+				    path, leg);
+	}
+	return preflight_target(p->metadata, p->source, METADATA_MIN, true);
+}
+
+int stream_plan_make(struct stream_plan *p)
+{
+	automd struct metadata md = { 0 };
+	int err = p->o->name ? check_name(p->o->name) : 0;
+
+	if (!err)
+		err = check_apart(p);
+	if (!err)
+		err = look_at_metadata(p, &md);
+	if (!err)
+		err = p->o->name ? take_image(p) : take_user(p);
+	if (!err && p->goes_on)
+		err = check_source(p, &md);
+	if (!err)
+		err = preflight_target(p->target, p->source, p->length,
+				       p->o->force || p->goes_on);
+	p->note.base = p->o->base;
+	return err;
+}
