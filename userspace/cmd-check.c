@@ -51,6 +51,26 @@ static int check(const char *source, const char *target, bool force, bool json)
 	return err;
 }
 
+/* Of a stream: is it known for each region which leg has it? */
+static int check_bitmaps(const char *path, const struct metadata *md)
+{
+	unsigned int i, damaged = metadata_damaged(md);
+
+	for (i = 0; i < md->n; i++)
+		if (md->checkpoint[i].doubtful)
+			return fail(EX_ATTENTION,
+				    "%s: %u sectors of the bitmap \"%s\" are lost, so nobody knows whether that part is on the source or on the target device. Both still have what they have: save them, then see: blkjob dump %s",
+				    path, md->checkpoint[i].doubtful,
+				    md->checkpoint[i].name, path);
+	if (damaged)
+		return fail(EX_ATTENTION,
+			    "%s: %u sectors are damaged; the other copy of each is whole, and 'blkjob recover %s' goes on with that",
+			    path, damaged, path);
+	say("%s is whole: a %s from %s to %s", path, md->type, md->identity,
+	    md->target_identity);
+	return EX_DONE;
+}
+
 /* Are the metadata whole, and can each checkpoint be used? */
 static int check_metadata(const char *path, uint64_t offset)
 {
@@ -60,6 +80,8 @@ static int check_metadata(const char *path, uint64_t offset)
 
 	if (err)
 		return err;
+	if (!metadata_has_checkpoints(&md))
+		return check_bitmaps(path, &md);
 	for (i = 0; i < md.n; i++)
 		if (md.checkpoint[i].state == CHECKPOINT_INCONSISTENT)
 			return fail(EX_ATTENTION,

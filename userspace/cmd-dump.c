@@ -26,11 +26,17 @@ static void print_json(const struct metadata *md, const struct checkpoint *since
 	json_string(&j, "type", md->type);
 	json_number(&j, "length", md->length);
 	json_string(&j, "identity", *md->identity ? md->identity : NULL);
+	json_number(&j, "target_length",
+		    md->target_length ? md->target_length : UNKNOWN);
+	json_string(&j, "target_identity",
+		    *md->target_identity ? md->target_identity : NULL);
+	json_string(&j, "note", *md->note ? md->note : NULL);
 	json_number(&j, "granularity", md->granularity);
 	json_number(&j, "size", md->size);
 	json_number(&j, "places", md->places);
 	json_number(&j, "damaged", metadata_damaged(md));
-	json_begin(&j, "checkpoints", '[');
+	json_begin(&j, metadata_has_checkpoints(md) ? "checkpoints" : "bitmaps",
+		   '[');
 	for (i = 0; i < md->n; i++) {
 		const struct checkpoint *c = &md->checkpoint[i];
 
@@ -38,7 +44,8 @@ static void print_json(const struct metadata *md, const struct checkpoint *since
 		json_string(&j, "name", c->name);
 		json_number(&j, "time_us", c->time_us);
 		json_string(&j, "state", states[c->state]);
-		json_number(&j, "changed", c->changed);
+		json_number(&j, metadata_has_checkpoints(md) ? "changed" : "set",
+			    c->changed);
 		json_end(&j, '}');
 	}
 	json_end(&j, ']');
@@ -76,25 +83,64 @@ static void print_checkpoint(const struct checkpoint *c)
 	putchar('\n');
 }
 
-static void print_text(const struct metadata *md)
+static void print_leg(const char *what, uint64_t bytes, const char *identity)
 {
-	char length[32], granularity[32], size[32];
+	char length[32];
+
+	printf("%s of %s: %s\n", what, size_format(length, sizeof(length), bytes),
+	       *identity ? identity : "not identified");
+}
+
+/* Of a stream: what is on the target device. */
+static void print_bitmap(const struct metadata *md, const struct checkpoint *c)
+{
+	char size[32];
+
+	printf("%-24s %11s %3u%%", c->name,
+	       size_format(size, sizeof(size), c->changed),
+	       (unsigned int)((unsigned __int128)c->changed * 100 / md->length));
+	if (c->damaged)
+		printf("  %u sectors damaged, %u of them unknown", c->damaged,
+		       c->doubtful);
+	putchar('\n');
+}
+
+static void print_bitmaps(const struct metadata *md)
+{
+	bool checkpoints = metadata_has_checkpoints(md);
 	unsigned int i;
 
-	printf("type %s, version %u, %s\n", md->type, md->version,
-	       size_format(size, sizeof(size), md->size));
-	printf("source of %s, in regions of %s: %s\n",
-	       size_format(length, sizeof(length), md->length),
-	       size_format(granularity, sizeof(granularity), md->granularity),
-	       *md->identity ? md->identity : "not identified");
-	printf("%u of %u checkpoints\n", md->n, md->places);
-	if (md->damaged_supers)
-		printf("one of the two copies of the superblock is damaged\n");
-	if (md->n)
+	if (checkpoints)
+		printf("%u of %u checkpoints\n", md->n, md->places);
+	if (md->n && checkpoints)
 		printf("%-24s %-19s %-12s %11s\n", "CHECKPOINT", "TIME",
 		       "STATE", "CHANGED");
-	for (i = 0; i < md->n; i++)
-		print_checkpoint(&md->checkpoint[i]);
+	else if (md->n)
+		printf("%-24s %11s\n", "BITMAP", "SET");
+	for (i = 0; i < md->n; i++) {
+		if (checkpoints)
+			print_checkpoint(&md->checkpoint[i]);
+		else
+			print_bitmap(md, &md->checkpoint[i]);
+	}
+}
+
+static void print_text(const struct metadata *md)
+{
+	char granularity[32], size[32];
+
+	printf("type %s, version %u, %s, in regions of %s\n", md->type,
+	       md->version, size_format(size, sizeof(size), md->size),
+	       size_format(granularity, sizeof(granularity), md->granularity));
+	print_leg("source", md->length, md->identity);
+	if (md->target_length)
+		print_leg("target device", md->target_length,
+			  md->target_identity);
+	if (*md->note)
+		printf("note %s\n", md->note);
+	if (md->damaged_supers)
+		printf("one of the two copies of the superblock is damaged\n");
+	print_bitmaps(md);
 }
 
 static int run(const struct command *cmd, int argc, char **argv)
@@ -139,7 +185,8 @@ const struct command cmd_dump = {
 	.summary = "Show what a metadata device holds; change nothing",
 	.options =
 	"METADATA is a device or a file.\n\n"
-	"  --since CHECKPOINT   the ranges that have changed since, as --bitmap takes them\n"
+	"  --since CHECKPOINT   the ranges that have changed since, as --bitmap takes them;\n"
+	"                       of a stream \"valid\", those that are on its target device\n"
 	"  --offset SIZE        where the metadata begin (0)\n"
 	"  --json               one object; sizes in bytes\n",
 	.run = run,

@@ -17,6 +17,11 @@ static bool bit(const unsigned long *bits, uint64_t nr)
 	return bits[nr / (8 * sizeof(long))] >> nr % (8 * sizeof(long)) & 1;
 }
 
+bool metadata_has_checkpoints(const struct metadata *md)
+{
+	return !strcmp(md->type, "track");
+}
+
 static void count_changed(const struct metadata *md, uint64_t regions,
 			  const unsigned long *bits, struct checkpoint *c,
 			  bool ranges)
@@ -52,7 +57,7 @@ static int place_before(const struct bj_md_super *super, u64 below)
 
 /*
  * A bitmap tells what has changed until the next one began. So from the newest
- * to the oldest, and the bits add up.
+ * to the oldest, and the bits add up; unless they are no checkpoints.
  */
 static int read_checkpoints(struct md_reader *r, const char *since,
 			    struct metadata *md)
@@ -80,6 +85,8 @@ static int read_checkpoints(struct md_reader *r, const char *since,
 		c->state = flags ? CHECKPOINT_INCONSISTENT :
 			   from->flags & BLKJOB_MD_STARTING ?
 			   CHECKPOINT_STARTING : CHECKPOINT_ACTIVE;
+		if (!metadata_has_checkpoints(md))
+			memset(bits, 0, bytes);
 		err = md_read_bits(r, place, bits, &damage);
 		c->damaged = damage.bad;
 		c->doubtful = damage.doubtful;

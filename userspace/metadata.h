@@ -16,6 +16,7 @@ enum checkpoint_state {
 	CHECKPOINT_INCONSISTENT,	/* everything counts as changed */
 };
 
+/* Or, of a stream, a bitmap of what is valid, which stands for itself. */
 struct checkpoint {
 	char name[BLKJOB_MD_NAME + 1];
 	uint64_t time_us;
@@ -56,6 +57,8 @@ int metadata_read(const char *path, uint64_t offset, const char *since,
  */
 int metadata_grow(const char *path, dev_t devno, uint64_t length);
 void metadata_free(struct metadata *md);
+/* Does each of the bitmaps say what has changed since? */
+bool metadata_has_checkpoints(const struct metadata *md);
 /* NULL if there is none of that name. */
 struct checkpoint *metadata_find(struct metadata *md, const char *name);
 /* The superblock, without which there is nothing. */
