@@ -13,6 +13,7 @@
 #include "lock.h"
 #include "lvm.h"
 #include "preflight.h"
+#include "stream.h"
 
 /* A command that is at work holds a lock; files of killed ones go away. */
 static int check_idle(void)
@@ -161,7 +162,13 @@ static int remove_spares(bool dry)
 static void name_job(const struct job *job)
 {
 	const char *group = job->st.group, *ref = *group ? group : job->id;
+	autofree char *label = job_device(job);
 
+	if (job_is_stream(job) && strcmp(job->st.result, "completed")) {
+		say("job %s is %s, and %s stays in use on both devices",
+		    job->id, *job->st.error ? "failed" : "cancelled", label);
+		return;
+	}
 	say("job %s%s%s is %s: 'blkjob complete %s' or 'blkjob cancel %s' ends it",
 	    job->id, *group ? " of group " : "", group,
 	    status_state_name(job->st.state), ref, ref);
@@ -185,20 +192,10 @@ static int name_jobs(void)
 	return err;
 }
 
-static int run(const struct command *cmd, int argc, char **argv)
+static int clean_up(bool dry)
 {
-	uint32_t version[3];
-	bool dry = false;
-	const struct arg args[] = {
-		{ "dry-run", ARG_FLAG, &dry, NULL, 'n' }, { 0 }
-	};
-	int err;
+	int err = check_idle();
 
-	err = args_parse(cmd, argc, argv, args, 0, 0, "takes no arguments", NULL);
-	if (!err)
-		err = preflight_kernel(version);
-	if (!err)
-		err = check_idle();
 	if (!err)
 		err = for_each_device(clear_table, dry);
 	/* Twice: a private device stands on another. */
@@ -211,14 +208,52 @@ static int run(const struct command *cmd, int argc, char **argv)
 	return err ? err : name_jobs();
 }
 
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	static const char usage[] = "takes METADATA devices, or --all";
+	bool dry = false, all = false, unwritten = false;
+	const char *metadata[BLKJOB_GROUP_MEMBERS];
+	const struct arg args[] = {
+		{ "dry-run", ARG_FLAG, &dry, NULL, 'n' },
+		ARG("all", FLAG, &all),
+		ARG("unwritten", FLAG, &unwritten), { 0 }
+	};
+	uint32_t version[3];
+	size_t i;
+	int one, err;
+
+	err = args_parse(cmd, argc, argv, args, 0, ARRAY_SIZE(metadata), usage,
+			 metadata);
+	if (!err && all && *metadata)
+		err = usage_error(cmd, "%s", usage);
+	if (!err && unwritten && !all && !*metadata)
+		err = usage_error(cmd, "--unwritten is about streams: %s", usage);
+	if (!err)
+		err = preflight_kernel(version);
+	if (!err)
+		err = clean_up(dry);
+	if (!err && all)
+		return stream_recover(NULL, unwritten, dry);
+	/* One that cannot be put back does not keep the others away. */
+	for (i = 0; i < ARRAY_SIZE(metadata) && metadata[i]; i++) {
+		one = stream_recover(metadata[i], unwritten, dry);
+		err = err ? err : one;
+	}
+	return err;
+}
+
 const struct command cmd_recover = {
 	.name = "recover",
-	.args = "[--dry-run]",
-	.summary = "Clean up after a command was killed, or after a reboot",
+	.args = "[METADATA... | --all]",
+	.summary = "Put streams back after a reboot, and clean up",
 	.options =
 	"Clears tables that were loaded but not switched to, removes private devices that\n"
 	"nothing stands on and volumes of jobs that are gone, and names jobs that wait for\n"
-	"a decision.\n\n"
+	"a decision.\n"
+	"Then it begins the streams again that METADATA know of. Do that before anything\n"
+	"opens their devices.\n\n"
+	"  --all                all whose metadata are on any device of this machine\n"
+	"  --unwritten          a promise: nothing was written to their sources meanwhile\n"
 	"  -n, --dry-run        only say what would be done\n",
 	.run = run,
 };

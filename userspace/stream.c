@@ -86,6 +86,11 @@ static int run_it(const struct stream_plan *p, const struct job *job)
 	autofree char *label = job_device(job), *target = device_path(p->target);
 	int err = drop_base(job, &p->base);
 
+	if (p->o->paused) {
+		say("job %s started, and paused, because of a base: %s is in use on both devices; 'blkjob resume %s' would fill that too. To fill the rest: blkjob cancel %s, then blkjob stream with --base",
+		    job->id, label, job->id, job->id);
+		return 0;
+	}
 	if (!err)
 		err = job_send(job, "resume");
 	if (err)

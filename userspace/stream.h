@@ -19,6 +19,7 @@ struct stream_options {
 	bool reset;			/* forget what the metadata know */
 	bool unwritten;			/* a promise, see cmd-stream.c */
 	bool recover;			/* there must be metadata, and they count */
+	bool paused;			/* do not fill: not all of it was to be */
 };
 
 /*

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Streams that a reboot has interrupted, or a crash. What has to be known is on
+ * their metadata device: who the legs are, and what the user's device is called.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "blkjob.h"
+#include "cleanup.h"
+#include "device.h"
+#include "identity.h"
+#include "stream.h"
+
+struct recovery {
+	bool unwritten, dry;
+	unsigned int found;
+	int err;		/* the first that could not be put back */
+};
+
+static int find_leg(const char *path, const char *what, const char *identity,
+		    dev_t *devno)
+{
+	int err = identity_find(identity, devno);
+
+	if (err == -EEXIST)
+		return fail(EX_REFUSED,
+			    "%s: there are several devices \"%s\", and one of them is the %s of this stream; take the others away",
+			    path, identity, what);
+	if (err)
+		return fail(EX_REFUSED,
+			    "%s: the %s of this stream, \"%s\", is not found; connect it, and try again: blkjob recover %s",
+			    path, what, identity, path);
+	return 0;
+}
+
+static int put_back(const char *path, const struct metadata *md,
+		    const struct recovery *r)
+{
+	autofree char *source = NULL, *target = NULL;
+	struct stream_options o = {
+		.speed = UNKNOWN, .granularity = UNKNOWN, .buf_size = UNKNOWN,
+		.latency_bound = UNKNOWN, .size = UNKNOWN, .recover = true,
+		.unwritten = r->unwritten,
+	};
+	struct stream_note note;
+	dev_t legs[2];
+	struct job job;
+	int err;
+
+	if (!stream_note_parse(md->note, &note))
+		return fail(EX_REFUSED,
+			    "%s does not say for which device the stream is, as it was not begun by this command; see: blkjob help stream",
+			    path);
+	err = find_leg(path, "source", md->identity, &legs[0]);
+	if (!err)
+		err = find_leg(path, "target device", md->target_identity,
+			       &legs[1]);
+	if (err)
+		return err;
+	source = devno_label(legs[0]);
+	target = device_path(legs[1]);
+	if (*note.name)
+		o.name = note.name;
+	o.paused = note.base;
+	if (!r->dry)
+		return stream_start(source, target, path, &o, &job);
+	say("%s: a stream from %s to %s%s%s", path, source, target,
+	    o.name ? ", for /dev/mapper/" : "", o.name ? o.name : "");
+	return 0;
+}
+
+/* Who has the metadata open is at work with them. */
+static bool is_live(dev_t devno)
+{
+	autofree struct job *jobs = NULL;
+	size_t n, i;
+
+	if (job_list(&jobs, &n))
+		return true;
+	for (i = 0; i < n; i++)
+		if (job_is_stream(&jobs[i]) &&
+		    stream_metadata(&jobs[i]) == devno)
+			return true;
+	return false;
+}
+
+static int look_at(dev_t devno, void *arg)
+{
+	autofree char *path = device_path(devno);
+	automd struct metadata md = { 0 };
+	autofree dev_t *holders = NULL;
+	struct recovery *r = arg;
+	bool blank = true;
+	int err;
+
+	msg_quiet(true);
+	/* Of a device below another one, the upper one is meant. */
+	err = metadata_blank(devno, &blank);
+	if (!err && !blank)
+		err = metadata_read(path, 0, NULL, &md);
+	msg_quiet(false);
+	if (err || blank || strcmp(md.type, "stream") || is_live(devno) ||
+	    device_related(devno, "holders", &holders))
+		return 0;
+	r->found++;
+	err = put_back(path, &md, r);
+	if (err && !r->err)
+		r->err = err;
+	return 0;
+}
+
+static int recover_all(struct recovery *r)
+{
+	identity_each(look_at, r);
+	if (!r->found)
+		say("there is no stream to be put back");
+	return r->err;
+}
+
+int stream_recover(const char *metadata, bool unwritten, bool dry)
+{
+	struct recovery r = { .unwritten = unwritten, .dry = dry };
+	automd struct metadata md = { 0 };
+	dev_t devno;
+	int err;
+
+	if (!metadata)
+		return recover_all(&r);
+	err = metadata_read(metadata, 0, NULL, &md);
+	if (err)
+		return err;
+	if (strcmp(md.type, "stream"))
+		return fail(EX_REFUSED,
+			    "%s has the metadata of a %s job, and not of a stream; see: blkjob help %s",
+			    metadata, md.type, md.type);
+	if (device_resolve(metadata, &devno))
+		return fail(EX_REFUSED, "%s is not a block device; see: lsblk",
+			    metadata);
+	if (is_live(devno)) {
+		say("%s: the stream is there; see: blkjob list", metadata);
+		return 0;
+	}
+	return put_back(metadata, &md, &r);
+}
