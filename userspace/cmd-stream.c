@@ -72,7 +72,10 @@ const struct command cmd_stream = {
 	"  --size SIZE          of that device: beyond SOURCE are zeroes (as SOURCE)\n"
 	"  --base FILE          what is not to be filled: lines \"<start> <length>\", sizes;\n"
 	"                       - = standard input\n"
-	PACE_HELP
+	"  --speed RATE         at most RATE bytes a second, such as 100M; 0 = no limit\n"
+	"  --granularity SIZE   bytes tracked as one, a power of two (4K)\n"
+	"  --buf-size SIZE      at most so many bytes in flight (16M)\n"
+	LATENCY_BOUND_HELP
 	ON_ERROR_HELP
 	"  --copy-on-read on|off  what is read is filled first (on)\n"
 	"  --unmap on|off       zeroes may be unmapped on the target device (on)\n"

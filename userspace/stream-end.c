@@ -88,7 +88,7 @@ static int drop_source(struct job *job)
 		return err;
 	if (strcmp(job->st.active, "target"))
 		return fail(EX_REFUSED,
-			    "all of %s that was to be filled is there; the rest is on the source, which it still needs. To fill that too, 'blkjob stream' it again without --base",
+			    "all of %s that was to be filled is there; the rest, its base, is on the source, which it still needs",
 			    dev);
 	err = stack_pivot(job, &us);
 	if (!err)

@@ -124,29 +124,24 @@ static int check_ended(const struct stream_plan *p, const struct job *job)
 			    "%s is in use by job %s, which is %s; see: blkjob status %s",
 			    label, job->id, status_state_name(job->st.state),
 			    job->id);
-	if (!strcmp(job->st.result, "completed"))
+	if (!strcmp(job->st.active, "target"))
 		return fail(EX_REFUSED,
 			    "job %s has completed; 'blkjob complete %s' drops its source",
 			    job->id, job->id);
 	return 0;
 }
 
-/* A job that has ended does not begin again: another one takes its table's place. */
 static int begin_again(const struct stream_plan *p, struct job *job)
 {
-	const struct swap_how how = { .freeze = false };
-	autotable struct table same = { 0 };
-	struct swap s = { .dev = &job->dev, .old = &same, .new = &same };
-	uint64_t us;
 	int err = check_ended(p, job);
 
 	if (err)
 		return err;
-	if (dm_get_table(job->dev.devno, false, &same))
-		return fail(EX_REFUSED, "cannot read the table of job %s: %s",
-			    job->id, dm_error());
-	err = swap_all(&s, 1, &how, &us);
-	if (!err && p->o->speed != UNKNOWN)
+	if (p->o->base)
+		return fail(EX_REFUSED,
+			    "job %s is there, and what is not to be filled was said when it began; go on without --base",
+			    job->id);
+	if (p->o->speed != UNKNOWN)
 		err = job_send(job, "set speed %llu",
 			       (unsigned long long)p->o->speed);
 	return err ? err : run_it(p, job);
@@ -232,11 +227,9 @@ int stream_start(const char *source, const char *target, const char *metadata,
 	if (!err && !job->dev.devno)
 		err = stream_plan_make(&p);
 	else if (!err)
-		p.length = job->length * 512;
+		return begin_again(&p, job);
 	if (!err && o->base)
 		err = bitmap_read(o->base, p.length, &p.base);
-	if (!err && job->dev.devno)
-		return begin_again(&p, job);
 	if (!err && p.wipe)
 		err = metadata_wipe(p.metadata);
 	if (!err)

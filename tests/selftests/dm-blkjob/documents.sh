@@ -77,6 +77,14 @@ volume() {
 	vg a n
 	lv data -L 16M vg0 "${dev[a]}"
 	lv log -L 4M vg0 "${dev[a]}"
+	disk n2 4M
+	disk h 4M
+	disk i 1M
+	disk j 4M
+	disk k 1M
+	lv old -L 4M vg0 "${dev[a]}"
+	fill old 3
+	fill n2 4
 	fill data 1
 	fill log 2
 	device /dev/nvme0n1p1 n
@@ -86,6 +94,11 @@ volume() {
 	device /dev/sdg g
 	device /dev/nbd0 n0
 	device /dev/nbd1 n1
+	device /dev/nbd2 n2
+	device /dev/sdh h
+	device /dev/sdi i
+	device /dev/sdj j
+	device /dev/sdk k
 }
 
 # as_written LINE...: all of them, in this order.
