@@ -127,6 +127,11 @@ readme() {
 	same log n1
 	ends 0 '' untrack vg0/data
 	ends 0 '' untrack vg0/log
+	ends 0 'guest is now on' complete guest
+	ends 0 'srv is now on' complete srv
+	must dmsetup remove guest srv
+	filled h 4
+	filled j 3
 	is devices "$(lv_field data devices)" "${dev[n]}(0)"
 	filled data 1
 	nothing_left
@@ -143,6 +148,9 @@ manual_page() {
 	is devices "$(lv_field data devices)" "${dev[n]}(0)"
 	same data d
 	same log e
+	must dmsetup remove srv
+	filled h 4
+	filled j 3
 	nothing_left
 }
 
