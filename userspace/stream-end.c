@@ -102,8 +102,11 @@ static int drop_source(struct job *job)
 int stream_complete(struct job *job, const struct complete_options *opt)
 {
 	struct progress p;
-	int err = complete_check(job);
+	int err = job_update(job);
 
+	if (err)
+		return complete_wait_failed(job, err);
+	err = complete_check(job);
 	if (err)
 		return err;
 	progress_start(&p, opt->quiet);
