@@ -2,7 +2,8 @@
 /*
  * bj_nomem: load a table again and again, and let each of the allocations that
  * the kernel makes for that fail once, the first one, the second one, and so on
- * until all of them have. Each time it must be loaded all the same, or be
+ * up to the end of the constructors. What comes behind them is dm's own, which
+ * says so in the kernel log. Each time it must be loaded all the same, or be
  * refused for want of memory; it is removed at once.
  *
  * It needs a kernel with fault injection; lib.sh, fail_slab, says of what.
@@ -19,7 +20,7 @@
 
 #define POINTS_MAX	100000
 
-static int fail_nth;
+static int fail_nth, klog;
 
 static void arm(unsigned int n)
 {
@@ -43,6 +44,21 @@ static unsigned int disarm(void)
 	}
 	arm(0);
 	return strtoul(text, NULL, 10);
+}
+
+/* Has dm said that it failed itself, when the constructors had all ended well? */
+static int behind(void)
+{
+	char line[2048];
+	int found = 0;
+	ssize_t n;
+
+	while ((n = read(klog, line, sizeof(line) - 1)) > 0) {
+		line[n] = '\0';
+		found |= strstr(line, "unable to allocate mempools") ||
+			 strstr(line, "unable to set up device queue");
+	}
+	return found;
 }
 
 /* 0, or -errno of what should not have failed; *r is that of the table. */
@@ -69,12 +85,16 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	fail_nth = open("/proc/thread-self/fail-nth", O_RDWR);
-	if (fail_nth < 0 || dm_open()) {
+	klog = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	if (fail_nth < 0 || klog < 0 || dm_open()) {
 		perror("bj_nomem");
 		return 2;
 	}
+	lseek(klog, 0, SEEK_END);
 	for (n = 1; n < POINTS_MAX; n++) {
 		err = load(argv[1], argc - 2, argv + 2, n, &left, &r);
+		if (behind())
+			break;
 		if (err || (r && r != -ENOMEM) || (left && r)) {
 			printf("allocation %u: %s, then %s\n", n,
 			       strerrorname_np(-r), strerrorname_np(-err));
