@@ -161,7 +161,7 @@ resized() {
 	since a "0 $g 4194304 $g $first $((25165824 - first))"
 	since b "4194304 $g $first $((25165824 - first))"
 	ends 0 'is whole, with 2 checkpoints' check --metadata "${dev[m]}"
-	fill u 4 1 1
+	fill u 4 0 1
 	fill u 4 49151 1
 	begun c
 	fill u 5 49151 1
