@@ -1,0 +1,545 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Stream: the target device is used at once, over a source that nobody writes
+# to, and what it lacks comes behind.
+
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=lib-stream.sh
+. ./lib-stream.sh
+
+# fills SIZE [KEY VALUE]...: all of it arrives, and then the source can go.
+fills() {
+	local size=$1
+
+	shift
+	trio "$size"
+	stream j s t m paused on "$@"
+	is "the start" "$(bj_status j state active valid)" "paused both 0"
+	filled j 1
+	filled t 9
+	tell j resume
+	over j
+	same s t
+	swap j "0 $(sectors s) linear ${dev[t]} 0"
+	must losetup -d "${dev[s]}"
+	loops=("${loops[@]:1}")
+	filled j 1
+}
+
+# A source that cannot be written to at all.
+read_only() {
+	disk s 4M
+	fill s 1
+	must losetup -d "${dev[s]}"
+	loops=()
+	dev[s]=$(losetup --read-only --find --show "$BJ_TMP/file-s") ||
+		fail "no read-only loop device"
+	loops+=("${dev[s]}")
+	disk t 4M
+	disk m 1M
+	stream j s t m
+	fill j 2 8 100
+	over j
+	filled t 1 0 8
+	filled t 2 8 100
+	filled t 1 108 8084
+	filled s 1
+}
+
+# Writes of a part of a region, of one, and of many with two parts.
+writes_win() {
+	trio
+	stream j s t m paused on "$@"
+	fill j 2 3 1
+	fill j 2 40 8
+	fill j 2 101 300
+	fill j 2 16383 1
+	filled j 1 0 3
+	filled j 2 3 1
+	filled j 1 4 36
+	filled j 2 40 8
+	filled j 1 48 53
+	filled j 2 101 300
+	filled j 1 401 15982
+	filled j 2 16383 1
+	expect j held 0
+	holds "$(bj_status j valid) < 8388608"
+	tell j resume
+	over j
+	filled t 1 0 3
+	filled t 2 3 1
+	filled t 1 4 36
+	filled t 2 40 8
+	filled t 1 48 53
+	filled t 2 101 300
+	filled t 1 401 15982
+	filled t 2 16383 1
+	untouched
+}
+
+# A region that is written whole is not fetched; a part of one is.
+no_fetch() {
+	local before
+
+	trio
+	stream j s t m paused on
+	settle
+	before=$(bj_status j copied)
+	fill j 2 800 80
+	is copied "$(bj_status j copied)" "$before"
+	is valid "$(bj_status j valid)" $((10 * 4096))
+	fill j 2 883 1
+	expect j copied $((before + 4096))
+	expect j cbw 4096
+	is valid "$(bj_status j valid)" $((11 * 4096))
+	expect j offset 4096
+}
+
+# The main race: who reads, writes and discards while it is filled sees
+# nothing but what it wrote.
+race() {
+	local i
+
+	trio 16M
+	for ((i = 0; i < BJ_ROUNDS; i++)); do
+		stream j s t m speed $((4 << 20)) "$@"
+		load l j 1 -m 64 -d 5 -z 10 -r 30
+		work l
+		work l
+		tell j set speed 0
+		over j
+		work l
+		unload l
+		verify j l
+		gone j
+		verify t l
+		untouched
+		poke m 0 8192
+		fill t 9
+	done
+}
+
+# Whoever reads and writes parts of the same few regions waits for one fetch.
+crowd() {
+	trio 1M
+	stream j s t m paused on granularity 1048576
+	load l j 1 -m 3 -t 16 -r 30
+	work l
+	unload l
+	verify j l
+	expect j cbw 1048576
+	tell j resume
+	over j
+	verify t l
+	untouched
+}
+
+# What is discarded shows neither the source again, where it was a whole
+# region, nor ever what the target device had before.
+discards() {
+	trio
+	stream j s t m paused on
+	must blkdiscard -o $((4096 * 10)) -l $((4096 * 5)) "${dev[j]}"
+	zeroed j 80 40
+	is valid "$(bj_status j valid)" $((5 * 4096))
+	# A part of a region at both ends.
+	must blkdiscard -o $((512 * 163)) -l $((512 * 30)) "${dev[j]}"
+	filled j 1 120 48
+	zeroed j 168 24
+	filled j 1 192 800
+	# A part of one region.
+	must blkdiscard -o $((512 * 1001)) -l 512 "${dev[j]}"
+	filled j 1 192 2000
+	# What is there already, on both sides of what is not.
+	fill j 2 4000 8
+	fill j 2 4016 8
+	must blkdiscard -o $((512 * 3996)) -l $((512 * 40)) "${dev[j]}"
+	zeroed j 4000 32
+	# Zeroes that are no hint.
+	must blkdiscard -z -o $((512 * 8003)) -l $((512 * 10)) "${dev[j]}"
+	filled j 1 8000 3
+	zeroed j 8003 10
+	filled j 1 8013 100
+	# All of it.
+	must blkdiscard "${dev[j]}"
+	zeroed j
+	untouched
+	tell j resume
+	over j
+	zeroed t
+}
+
+# Discards where the target device can write no zeroes are dropped.
+no_zeroes() {
+	need_target flakey
+	trio
+	dm lt "0 16384 flakey ${dev[t]} 0 60 0"
+	[ "$(<"/sys/class/block/${dev[lt]##*/}/queue/write_zeroes_max_bytes")" = 0 ] ||
+		skip "the device can write zeroes"
+	stream j s lt m paused on
+	must blkdiscard -o 40960 -l 40960 "${dev[j]}"
+	filled j 1
+}
+
+# After an orderly end the next table goes on.
+again() {
+	local table valid
+
+	trio
+	stream j s t m paused on identity LVM-a target_identity LVM-b
+	fill j 2 163 330
+	valid=$(bj_status j valid)
+	table=$(bj_dm table "${BJ_PREFIX}j")
+	gone j
+	dm j "$table"
+	is table "$(bj_dm table "${BJ_PREFIX}j")" "$table"
+	is valid "$(bj_status j valid)" "$valid"
+	filled j 1 0 163
+	filled j 2 163 330
+	filled j 1 493 15891
+	tell j resume
+	over j
+	gone j
+	stream j s t m identity LVM-a target_identity LVM-b
+	over j
+	filled j 2 163 330
+	untouched
+}
+
+# Cancelled it stays an overlay of both, and can go on.
+cancelled() {
+	trio
+	stream j s t m paused on
+	tell j cancel
+	bj_wait_state j concluded
+	is "the end" "$(bj_status j result error active)" "cancelled - both"
+	refuses j EPERM "concluded cannot accept cancel" cancel
+	load l j 1 -m 40 -d 5 -z 5 -r 30
+	work l
+	unload l
+	verify j l
+	holds "$(bj_status j dirty) > 0"
+	gone j
+	stream j s t m paused on
+	verify j l
+	tell j cancel force
+	bj_wait_state j concluded
+	tell j resume
+	over j
+	verify j l
+	verify t l
+	untouched
+	refuses j EPERM "all of it is on the target device" resume
+}
+
+# What was unmarked is read from the source for good.
+base() {
+	trio
+	stream j s t m paused on
+	tell j unmark 8192 8192
+	tell j resume
+	bj_wait_state j concluded
+	is "the end" "$(bj_status j result active dirty valid)" \
+		"completed both 0 4194304"
+	filled t 9 8192 8192
+	same s t 0 0 8192
+	filled j 1
+	fill j 2 9001 2
+	filled j 1 8192 809
+	filled j 2 9001 2
+	filled j 1 9003 7381
+	gone j
+	stream j s t m paused on
+	# Marking what is there does no harm.
+	fill j 2 0 8
+	tell j mark 0 16384
+	tell j resume
+	over j
+	filled t 2 0 8
+	filled t 1 8 8993
+	filled t 2 9001 2
+	filled t 1 9003 7381
+	untouched
+}
+
+# A flush waits for the bits of what was written, and these for its data.
+commit_order() {
+	local flusher before
+
+	trio
+	layer lt t
+	layer lm m
+	stream j s lt lm paused on
+	synced j || fail "the first flush failed"
+	before=$(bj_status j metadata_writes)
+	fill j 2 0 8
+	is metadata_writes "$(bj_status j metadata_writes)" "$before"
+	ctl suspend lm
+	synced j &
+	flusher=$!
+	bj_wait j "metadata_writes>$before"
+	sleep 0.3
+	kill -0 $flusher 2>/dev/null || fail "the flush did not wait for the bits"
+	ctl resume lm
+	wait $flusher || fail "the flush failed"
+	before=$(bj_status j metadata_writes)
+	# Nothing new: nothing to be written.
+	synced j || fail "a flush failed"
+	fill j 2 0 8
+	synced j || fail "a flush failed"
+	is metadata_writes "$(bj_status j metadata_writes)" "$before"
+	fill j 2 8 8
+	ctl suspend lt
+	synced j &
+	flusher=$!
+	sleep 1.5
+	is metadata_writes "$(bj_status j metadata_writes)" "$before"
+	kill -0 $flusher 2>/dev/null || fail "the flush did not wait for the data"
+	ctl resume lt
+	wait $flusher || fail "the flush failed"
+	holds "$(bj_status j metadata_writes) > $before"
+}
+
+# A write with FUA too, and one to what was filled and is not committed.
+fua() {
+	local writer before
+
+	trio
+	layer lm m
+	stream j s t lm paused on
+	before=$(bj_status j metadata_writes)
+	must dd if=/dev/zero of="${dev[j]}" bs=4096 count=1 oflag=direct,dsync \
+		conv=notrunc status=none
+	holds "$(bj_status j metadata_writes) > $before"
+	before=$(bj_status j metadata_writes)
+	ctl suspend lm
+	dd if=/dev/zero of="${dev[j]}" bs=4096 count=1 seek=5 \
+		oflag=direct,dsync conv=notrunc status=none &
+	writer=$!
+	bj_wait j "metadata_writes>$before"
+	sleep 0.3
+	kill -0 $writer 2>/dev/null || fail "the write did not wait for its bit"
+	# Meanwhile others do not wait.
+	fill j 2 800 8
+	filled j 2 800 8
+	ctl resume lm
+	wait $writer || fail "the write failed"
+	zeroed j 40 8
+}
+
+# Suspended with and without its I/O, while it is at work.
+suspended() {
+	local i
+
+	trio 16M
+	stream j s t m speed $((2 << 20))
+	load l j 1 -m 64 -r 30
+	for i in 1 2 3 4 5; do
+		ctl suspend j
+		ctl resume j
+		ctl suspend-noflush j
+		ctl resume j
+		work l
+	done
+	tell j set speed 0
+	over j
+	unload l
+	verify j l
+	verify t l
+	untouched
+}
+
+# Bad places of the source: they fail for who reads them, and by the policy.
+bad_source() {
+	trio
+	layer ls s
+	bad ls s 803 1
+	stream j ls t m on_source_error ignore
+	bj_wait j dirty=4096 in_flight=0
+	filled j 1 0 800
+	filled j 1 808 15576
+	if bj_data check "${dev[j]}" 1 800 8 >/dev/null 2>&1; then
+		fail "what cannot be read was read"
+	fi
+	# A part of it cannot be fetched; all of it can be written.
+	if bj_data fill "${dev[j]}" 2 801 1 2>/dev/null; then
+		fail "a part of what cannot be read was written"
+	fi
+	expect j state running
+	fill j 2 800 8
+	over j
+	filled t 1 0 800
+	filled t 2 800 8
+	filled t 1 808 15576
+}
+
+report() {
+	trio
+	layer ls s
+	bad ls s 803 1
+	stream j ls t m
+	bj_wait_state j concluded
+	is "the end" "$(bj_status j result error active)" \
+		"cancelled source-read-error both"
+	fill j 2 40 8
+	filled j 1 0 40
+	filled j 2 40 8
+	filled j 1 48 752
+	good ls s
+	tell j resume
+	over j
+	filled t 2 40 8
+	untouched
+}
+
+# The source has gone: what is there is there.
+no_source() {
+	trio
+	layer ls s
+	stream j ls t m paused on
+	fill j 2 0 800
+	dead ls
+	filled j 2 0 800
+	if bj_data check "${dev[j]}" 1 800 8 >/dev/null 2>&1; then
+		fail "what is nowhere was read"
+	fi
+	fill j 2 800 15584
+	filled j 2
+	expect j state paused
+	tell j resume
+	over j
+}
+
+# Errors of the target device are the consumer's.
+bad_target() {
+	trio
+	layer lt t
+	bad lt t 800 8
+	stream j s lt m paused on on_target_error stop
+	if bj_data fill "${dev[j]}" 2 792 16 2>/dev/null; then
+		fail "the write to a bad target device did not fail"
+	fi
+	filled j 1 792 16
+	expect j state paused
+	tell j resume
+	bj_wait j state=paused dirty=8192
+	filled j 1
+	good lt t
+	tell j resume
+	over j
+	same s t
+}
+
+# The metadata cannot be written: nothing is promised that could be lost.
+bad_metadata() {
+	trio
+	layer lm m
+	stream j s t lm paused on
+	fill j 2 0 8
+	synced j || fail "a flush failed"
+	dead lm
+	fill j 2 8 8
+	if synced j 2>/dev/null; then
+		fail "a flush without its metadata succeeded"
+	fi
+	bj_wait_state j concluded
+	is "the end" "$(bj_status j result error active)" \
+		"cancelled metadata-write-error both"
+	holds "$(bj_status j metadata_errors) > 0"
+	# What is on disk can be written; else nothing can.
+	fill j 3 0 8
+	if bj_data fill "${dev[j]}" 2 80 8 2>/dev/null; then
+		fail "a write without metadata succeeded"
+	fi
+	filled j 3 0 8
+	filled j 1 16 1000
+	refuses j EPERM "cannot commit" resume
+	gone j
+	good lm m
+	stream j s t lm
+	over j
+	filled t 3 0 8
+	filled t 1 16 16368
+	untouched
+}
+
+# A target device that has failed a flush may have lost anything.
+bad_flush() {
+	trio
+	layer lt t
+	stream j s lt m paused on
+	fill j 2 0 8
+	synced j || fail "a flush failed"
+	fill j 2 8 8
+	dead lt
+	if synced j 2>/dev/null; then
+		fail "a flush that failed succeeded"
+	fi
+	bj_wait_state j concluded
+	is "the end" "$(bj_status j result error)" "cancelled target-flush-error"
+	gone j
+	good lt t
+	stream j s lt m
+	over j
+	filled t 2 0 8
+	filled t 1 16 16368
+}
+
+# Some at once, of one source.
+parallel() {
+	local i
+
+	disk s 4M
+	fill s 1
+	written=$(writes s)
+	for i in 1 2 3 4; do
+		disk t$i 4M
+		disk m$i 1M
+		stream j$i s t$i m$i speed $((8 << 20))
+	done
+	for i in 1 2 3 4; do
+		fill j$i 2 $((i * 80)) 3
+	done
+	for i in 1 2 3 4; do
+		over j$i
+		filled t$i 1 0 $((i * 80))
+		filled t$i 2 $((i * 80)) 3
+		filled t$i 1 $((i * 80 + 3)) $((8192 - i * 80 - 3))
+	done
+	untouched
+}
+
+# A source that is shorter, made as long with zeroes.
+shorter() {
+	disk a 4M
+	fill a 1
+	disk t 8M
+	fill t 9
+	disk m 1M
+	refused_line "source .* has 8192 sectors, 16384 are needed"
+	dm s "0 8192 linear ${dev[a]} 0" "8192 8192 zero"
+	stream j s t m paused on
+	filled j 1 0 8192
+	zeroed j 8192 8192
+	fill j 2 8190 4
+	tell j resume
+	over j
+	filled t 1 0 8190
+	filled t 2 8190 4
+	zeroed t 8194 8190
+}
+
+refused_line() {
+	must_fail EINVAL "$1" bj_dm create "${BJ_PREFIX}x" \
+		"0 16384 blkjob stream ${dev[a]} 0 ${dev[t]} 0 2 metadata ${dev[m]}"
+}
+
+conformance 247 250 251 253 254 259 262 265 266 268 269 271 272 274 275 277
+bj_run "fills 8M" "fills 4195840 granularity 65536" \
+	"fills 2097664 granularity 512" "fills 8M target_is_zero off speed 20000000" \
+	read_only writes_win "writes_win granularity 65536" no_fetch race \
+	"race granularity 65536 copy_on_read off" crowd discards no_zeroes again \
+	cancelled base commit_order fua suspended bad_source report no_source \
+	bad_target bad_metadata bad_flush parallel shorter
