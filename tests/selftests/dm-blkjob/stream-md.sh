@@ -235,5 +235,5 @@ blocks() {
 	over j
 }
 
-conformance 259 263 272 275
+conformance 253 263 272 275
 bj_run refused verbs foreign one_lost slot_lost both_lost flushed blocks

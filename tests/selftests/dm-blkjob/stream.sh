@@ -414,6 +414,8 @@ no_source() {
 
 # Errors of the target device are the consumer's.
 bad_target() {
+	local before
+
 	trio
 	layer lt t
 	bad lt t 800 8
@@ -423,8 +425,9 @@ bad_target() {
 	fi
 	filled j 1 792 16
 	expect j state paused
+	before=$(bj_status j target_errors)
 	tell j resume
-	bj_wait j state=paused dirty=8192
+	bj_wait j state=paused "target_errors>$before"
 	filled j 1
 	good lt t
 	tell j resume
@@ -497,18 +500,49 @@ parallel() {
 	for i in 1 2 3 4; do
 		disk t$i 4M
 		disk m$i 1M
-		stream j$i s t$i m$i speed $((8 << 20))
+		stream j$i s t$i m$i speed $((1 << 20))
 	done
-	for i in 1 2 3 4; do
+	for i in 3 4; do
 		fill j$i 2 $((i * 80)) 3
 	done
+	load a j1 1 -m 64
+	load b j2 1 -m 64
+	work a
+	work b
 	for i in 1 2 3 4; do
+		tell j$i set speed 0
+	done
+	over j1
+	over j2
+	unload a
+	unload b
+	verify t1 a
+	verify t2 b
+	for i in 3 4; do
 		over j$i
 		filled t$i 1 0 $((i * 80))
 		filled t$i 2 $((i * 80)) 3
 		filled t$i 1 $((i * 80 + 3)) $((8192 - i * 80 - 3))
 	done
 	untouched
+}
+
+# A source of several disks.
+striped() {
+	disk a 2M
+	disk b 2M
+	dm s "0 8192 striped 2 128 ${dev[a]} 0 ${dev[b]} 0"
+	fill s 1
+	disk t 4M
+	disk m 1M
+	stream j s t m paused on
+	fill j 2 1027 300
+	tell j resume
+	over j
+	filled t 1 0 1027
+	filled t 2 1027 300
+	filled t 1 1327 6865
+	filled s 1
 }
 
 # A source that is shorter, made as long with zeroes.
@@ -536,10 +570,10 @@ refused_line() {
 		"0 16384 blkjob stream ${dev[a]} 0 ${dev[t]} 0 2 metadata ${dev[m]}"
 }
 
-conformance 247 250 251 253 254 259 262 265 266 268 269 271 272 274 275 277
+conformance 247 250 251 254 257 259 260 262 265 266 268 269 271 274 277
 bj_run "fills 8M" "fills 4195840 granularity 65536" \
 	"fills 2097664 granularity 512" "fills 8M target_is_zero off speed 20000000" \
 	read_only writes_win "writes_win granularity 65536" no_fetch race \
 	"race granularity 65536 copy_on_read off" crowd discards no_zeroes again \
 	cancelled base commit_order fua suspended bad_source report no_source \
-	bad_target bad_metadata bad_flush parallel shorter
+	bad_target bad_metadata bad_flush parallel striped shorter
