@@ -213,6 +213,7 @@ static int map_discard(struct bj_stream *stream, struct bj_io *io,
 	border = find_next_zero_bit(bits, end, first);
 	if (border < end)
 		end_at_region(stream, io, bio, border);
+	io->path = PATH_NEW;
 	return bj_send_to(stream->job, BJ_TARGET, io->sector, bio);
 }
 
@@ -332,7 +333,9 @@ static void stream_urgent(struct blkjob *job)
 
 	if (at != BJ_NOWHERE) {
 		WRITE_ONCE(stream->read_at, BJ_NOWHERE);
-		job->pipe.cursor = at;
+		/* Not back to what has just failed, again and again. */
+		if (!READ_ONCE(job->backoff))
+			job->pipe.cursor = at;
 	}
 	if (!atomic_read(&stream->held.nr))
 		return;

@@ -418,9 +418,10 @@ static void fuzz(void)
 			continue;
 		}
 		accepted++;
-		CHECK(is_power_of_2(args.opt.granularity) &&
-		      args.opt.granularity >= BLKJOB_GRANULARITY_MIN &&
-		      args.opt.granularity <= BLKJOB_GRANULARITY_MAX &&
+		CHECK((!args.opt.granularity ||
+		       (is_power_of_2(args.opt.granularity) &&
+			args.opt.granularity >= BLKJOB_GRANULARITY_MIN &&
+			args.opt.granularity <= BLKJOB_GRANULARITY_MAX)) &&
 		      args.opt.buf_size &&
 		      args.opt.buf_size <= BLKJOB_BUF_SIZE_MAX &&
 		      args.opt.speed <= BLKJOB_SPEED_MAX &&

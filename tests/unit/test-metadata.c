@@ -383,6 +383,38 @@ static void bits_lost(void)
 	}
 }
 
+/* In both slots before it counts: one of them is enough, wherever. */
+static void bits_twice(void)
+{
+	struct bj_md_block found;
+	unsigned int i;
+
+	for (i = 0; i < 16; i++) {
+		two_writes();
+		memset(disk[0] + i * 512, 0, 512);
+		memset(seen, 0, sizeof(seen));
+		bj_md_bits_decode(seen, disk[0], 77, BLKJOB_MD_TWICE, 0, &found);
+		CHECK_EQ(found.bad, 1);
+		CHECK_EQ(found.doubtful, 0);
+		CHECK_EQ(found.sequence, 7);
+		/* What both had, and nothing that neither has. */
+		bits_there(old_bits, 0);
+		CHECK(!memcmp(seen, new_bits, 480) || i < 8, "%u", i);
+		for (u64 w = 0; w < WORDS / BLOCKS; w++)
+			CHECK(!(seen[w] & ~new_bits[w]), "%u: word %llu", i, w);
+		memset(disk[0] + (i + 8) % 16 * 512, 0, 512);
+		bj_md_bits_decode(seen, disk[0], 77, BLKJOB_MD_TWICE, 0, &found);
+		CHECK_EQ(found.bad, 2);
+		CHECK_EQ(found.doubtful, 1);
+	}
+	two_writes();
+	memset(disk[0], 0, BJ_MD_SLOT_BYTES);
+	memset(seen, 0, sizeof(seen));
+	bj_md_bits_decode(seen, disk[0], 77, BLKJOB_MD_TWICE, 0, &found);
+	CHECK_EQ(found.doubtful, 0);
+	CHECK(!memcmp(seen, old_bits, WORDS / BLOCKS * sizeof(long)), "-");
+}
+
 /* What an earlier bitmap left in this place is none of ours. */
 static void bits_of_another(void)
 {
@@ -448,6 +480,7 @@ static const struct unit_case cases[] = {
 	{ "metadata: bitmap, every flipped bit", bits_flipped },
 	{ "metadata: bitmap, lost sectors", bits_lost },
 	{ "metadata: bitmap of another generation", bits_of_another },
+	{ "metadata: bitmap in both slots", bits_twice },
 	{ "metadata: places", places },
 	{ "metadata: names", names },
 };

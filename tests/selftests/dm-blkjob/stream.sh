@@ -246,6 +246,7 @@ base() {
 	filled t 9 8192 8192
 	same s t 0 0 8192
 	filled j 1
+	expect j valid 4194304
 	fill j 2 9001 2
 	filled j 1 8192 809
 	filled j 2 9001 2
@@ -470,13 +471,14 @@ bad_metadata() {
 
 # A target device that has failed a flush may have lost anything.
 bad_flush() {
+	need_target flakey
 	trio
 	layer lt t
 	stream j s lt m paused on
 	fill j 2 0 8
 	synced j || fail "a flush failed"
 	fill j 2 8 8
-	dead lt
+	swap lt "0 16384 flakey ${dev[t]} 0 0 60 1 error_writes"
 	if synced j 2>/dev/null; then
 		fail "a flush that failed succeeded"
 	fi
