@@ -263,7 +263,11 @@ int bj_legs_open(struct blkjob *job, const struct bj_args *args, char *error)
 	for (i = 0; i < BJ_NR_LEGS; i++)
 		INIT_LIST_HEAD(&job->leg[i].claim.list);
 
-	for (i = 0; i < nr && !r; i++)
+	/*
+	 * The source last, as it may be opened for reading only: dm, asked for
+	 * a device again with more rights, replaces the dm_dev that we have.
+	 */
+	for (i = nr; i-- && !r;)
 		r = open_leg(job, i, legs[i], error);
 	if (!r)
 		r = check_distinct(job, legs, error);
