@@ -387,10 +387,10 @@ static int read_all(struct bj_md *md, void *buffer, char *error)
 			continue;
 		r = read_map(md, i, buffer);
 		if (r)
-			refuse(error, r, "the bitmap %s %s (%d)",
-			       md->super->bitmap[i].name, r == -EUCLEAN ?
-			       "is damaged, in both copies of a sector" :
-			       "cannot be read", r);
+			refuse(error, r, r == -EUCLEAN ?
+			       "the bitmap %s is damaged, in both copies of a sector" :
+			       "the bitmap %s cannot be read (%d)",
+			       md->super->bitmap[i].name, r);
 	}
 	return r;
 }

@@ -121,6 +121,27 @@ race() {
 	done
 }
 
+# A write to what has been read already, and not yet written, comes after it.
+in_flight() {
+	local writer
+
+	trio
+	layer ls s
+	stream j ls t m paused on
+	ctl suspend ls
+	tell j resume
+	bj_wait j 'in_flight>0'
+	bj_data fill "${dev[j]}" 2 0 16384 &
+	writer=$!
+	bj_wait j 'held>0'
+	ctl resume ls
+	wait $writer || fail "the write failed"
+	filled j 2
+	over j
+	filled t 2
+	untouched
+}
+
 # Whoever reads and writes parts of the same few regions waits for one fetch.
 crowd() {
 	trio 1M
@@ -352,6 +373,19 @@ suspended() {
 	untouched
 }
 
+# What an earlier job has left on a target device that was zero is not.
+stale() {
+	dm s "0 2048 zero"
+	disk t 1M
+	disk m 1M
+	stream j s t m paused on target_is_zero on
+	gone j
+	fill t 9 80 800
+	stream j s t m target_is_zero on
+	over j
+	zeroed t
+}
+
 # Bad places of the source: they fail for who reads them, and by the policy.
 bad_source() {
 	trio
@@ -576,6 +610,8 @@ conformance 247 250 251 254 257 259 260 262 265 266 268 269 271 274 277
 bj_run "fills 8M" "fills 4195840 granularity 65536" \
 	"fills 2097664 granularity 512" "fills 8M target_is_zero off speed 20000000" \
 	read_only writes_win "writes_win granularity 65536" no_fetch race \
-	"race granularity 65536 copy_on_read off" crowd discards no_zeroes again \
-	cancelled base commit_order fua suspended bad_source report no_source \
+	"race granularity 65536 copy_on_read off" in_flight \
+	crowd discards no_zeroes again \
+	cancelled base commit_order fua suspended stale bad_source report \
+	no_source \
 	bad_target bad_metadata bad_flush parallel striped shorter
