@@ -110,10 +110,12 @@ static int init_geometry(struct blkjob *job, char *error)
 		granularity = bj_md_granularity(job);
 		given = granularity;
 	}
-	if (!given)
+	if (!given) {
+		struct block_device *source = bj_bdev(job, BJ_SOURCE);
+
 		granularity = max_t(u64, job->type->granularity,
-				    bdev_logical_block_size(bj_bdev(job,
-							BJ_SOURCE)));
+				    bdev_logical_block_size(source));
+	}
 	for (;; granularity <<= 1) {
 		job->region_shift = ilog2(granularity) - SECTOR_SHIFT;
 		nr = (job->nr_sectors + (1ULL << job->region_shift) - 1) >>

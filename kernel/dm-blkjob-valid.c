@@ -79,6 +79,7 @@ bool bj_valid_settled(struct bj_valid *valid)
 	 */
 	if (test_bit(BJ_VALID_PROMISED, &valid->flags))
 		return false;
+	/* See above. */
 	smp_rmb();
 	return !test_bit(BJ_VALID_COMMITTING, &valid->flags) &&
 	       !bj_valid_broken(valid);
@@ -152,10 +153,11 @@ static void freeze(struct bj_valid *valid)
 
 static void commit_begin(struct bj_valid *valid)
 {
-	/* Pairs with bj_valid_settled(), and with bj_valid_promise(). */
 	set_bit(BJ_VALID_COMMITTING, &valid->flags);
+	/* Pairs with bj_valid_settled(): who does not see the promise ... */
 	smp_mb__after_atomic();
 	clear_bit(BJ_VALID_PROMISED, &valid->flags);
+	/* Pairs with bj_valid_promise(): what was promised by now is fresh. */
 	smp_mb__after_atomic();
 	take_waiting(valid, &valid->committing);
 	freeze(valid);
@@ -199,21 +201,23 @@ static bool write_next(struct bj_valid *valid)
 {
 	struct bj_md *md = &valid->md;
 	struct bj_md_map *map = &md->map[0];
-	unsigned int slot;
+	u64 generation = md->super->bitmap[0].generation;
 	unsigned long block;
+	unsigned int slot;
 
 	for_each_set_bit(block, map->stale, md->super->bitmap_blocks) {
 		if (md->nr + BLKJOB_MD_SLOTS > BJ_MD_BATCH)
 			break;
 		__clear_bit(block, map->stale);
 		map->sequence[block]++;
-		for (slot = 0; slot < BLKJOB_MD_SLOTS; slot++)
-			bj_md_bits_encode(bj_md_add(md,
-					bj_md_bitmap_sector(md->super, 0, block,
-							    slot)),
-					  map->bits,
-					  md->super->bitmap[0].generation,
-					  map->sequence[block], block, slot);
+		for (slot = 0; slot < BLKJOB_MD_SLOTS; slot++) {
+			u64 sector = bj_md_bitmap_sector(md->super, 0, block,
+							 slot);
+
+			bj_md_bits_encode(bj_md_add(md, sector), map->bits,
+					  generation, map->sequence[block],
+					  block, slot);
+		}
 	}
 	if (!md->nr)
 		return false;
@@ -281,7 +285,7 @@ static void turn_away(struct bj_valid *valid, blk_status_t status)
 bool bj_valid_step(struct bj_valid *valid, bool now)
 {
 	struct blkjob *job = valid->job;
-	bool again = false;
+	bool again = false, running;
 
 	if (valid->phase != COMMIT_IDLE)
 		again = commit_step(valid);
@@ -295,9 +299,10 @@ bool bj_valid_step(struct bj_valid *valid, bool now)
 		again = true;
 	}
 	/* From its begin to its end it is in flight, for who waits for that. */
-	if (valid->counted == (valid->phase != COMMIT_IDLE))
+	running = valid->phase != COMMIT_IDLE;
+	if (valid->counted == running)
 		return again;
-	valid->counted = !valid->counted;
+	valid->counted = running;
 	if (valid->counted)
 		atomic_inc(&job->ios);
 	else if (atomic_dec_and_test(&job->ios))

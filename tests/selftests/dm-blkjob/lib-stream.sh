@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the programs about streams share; lib.sh comes before it.
+# What the programs about streams share.
+
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
 
 # stream_line SOURCE TARGET METADATA [KEY VALUE]...
 stream_line() {

@@ -4,10 +4,8 @@
 # The metadata of a stream: what is on disk is never more than is there, and
 # nothing that was promised is missing, whatever becomes of them.
 
-# shellcheck source=lib.sh
-. "$(dirname "$0")/lib.sh"
 # shellcheck source=lib-stream.sh
-. ./lib-stream.sh
+. "$(dirname "$0")/lib-stream.sh"
 
 # md_sum: of all that is in use.
 md_sum() {

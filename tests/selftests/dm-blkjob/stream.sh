@@ -4,10 +4,8 @@
 # Stream: the target device is used at once, over a source that nobody writes
 # to, and what it lacks comes behind.
 
-# shellcheck source=lib.sh
-. "$(dirname "$0")/lib.sh"
 # shellcheck source=lib-stream.sh
-. ./lib-stream.sh
+. "$(dirname "$0")/lib-stream.sh"
 
 # fills SIZE [KEY VALUE]...: all of it arrives, and then the source can go.
 fills() {
