@@ -35,11 +35,27 @@ int undo_let_go(struct job *jobs, size_t n)
 			group_cancel(jobs, n, true, SWITCH_TIMEOUT_US);
 }
 
-/* Somebody else has decided meanwhile. */
-static int kept_gone(const struct job *job)
+static int say_decided(const struct job *job)
 {
 	say("job %s has been ended by another command", job->id);
 	return EX_DONE;
+}
+
+/* Somebody else has decided meanwhile, and not an error. */
+static bool decided(struct job *job, int *err)
+{
+	*err = job_update(job);
+	if (*err && *err != -ENXIO)
+		*err = complete_wait_failed(job, *err);
+	else if (*err || (job_in(job, STATE(CONCLUDED)) && !*job->st.error))
+		*err = say_decided(job);
+	else if (!job_in(job, STATE(READY) | STATE(STANDBY) | STATE(CONCLUDED)))
+		*err = fail(EX_DETACHED,
+			    "another command is about to end job %s, and that is left to it; see: blkjob status %s",
+			    job->id, job->id);
+	else
+		return false;
+	return true;
 }
 
 /* Until the time is up, or the job has ended: then nothing is kept any more. */
@@ -54,21 +70,9 @@ static int wait_and_let_go(struct job *jobs, size_t n, uint64_t for_us)
 		return fail(EX_DETACHED,
 			    "detached; the old source of job %s is kept equal until somebody ends that: 'blkjob complete %s' lets it go, 'blkjob undo %s' goes back to it",
 			    jobs->id, name, name);
-	if (err == -ENXIO)
-		return kept_gone(jobs);
-	for (i = 0; i < n; i++) {
-		err = job_update(&jobs[i]);
-		if (err == -ENXIO)
-			return kept_gone(&jobs[i]);
-		if (err)
-			return complete_wait_failed(&jobs[i], err);
-		/* Another command is on its way back, or has begun the end. */
-		if (!job_in(&jobs[i], STATE(READY) | STATE(STANDBY) |
-			    STATE(CONCLUDED)))
-			return fail(EX_DETACHED,
-				    "another command is about to end job %s, and that is left to it; see: blkjob status %s",
-				    jobs[i].id, jobs[i].id);
-	}
+	for (i = 0; i < n; i++)
+		if (decided(&jobs[i], &err))
+			return err;
 	return undo_let_go(jobs, n);
 }
 

@@ -223,9 +223,9 @@ static void play(unsigned int seconds)
 			one_step();
 		job_end();
 	} while (now() < end);
-	printf("seed %llu: %u jobs, %u steps, %u verbs accepted, %u refused, %u looks at the disks; completed %u on the target device, %u on the source, cancelled %u\n",
+	printf("seed %llu: %u jobs, %u steps, %u verbs accepted, %u refused, %u looks at the disks, %u turns; completed %u on the target device, %u on the source, cancelled %u\n",
 	       (unsigned long long)model_seed, run.jobs, run.steps,
-	       run.accepted, run.refused, run.looks,
+	       run.accepted, run.refused, run.looks, run.turns,
 	       run.ends[0], run.ends[1], run.ends[2]);
 }
 

@@ -71,7 +71,7 @@ struct status {
 struct verb {
 	enum blkjob_verb verb;
 	bool force;		/* of cancel */
-	bool source;		/* of finalize */
+	bool source, reverse;	/* of finalize */
 	int side, policy;	/* of set on_..._error; side -1 = another key */
 	char text[96];
 	int r;

@@ -28,7 +28,7 @@ struct run {
 	uint64_t free_since;		/* ns; nothing but the job can delay I/O */
 	/* What the target device had when more of them became due; -1 = none */
 	int64_t flushes_ready, flushes_equal;
-	unsigned int steps, jobs, accepted, refused, looks, ends[3];
+	unsigned int steps, jobs, accepted, refused, looks, turns, ends[3];
 };
 extern struct run run;
 

@@ -156,12 +156,25 @@ static bool complete(struct state *s)
 	return true;
 }
 
-/* @source: the target device is let go at this instant, and is a copy of it. */
-static bool finalize(struct state *s, bool source)
+/* The legs change places, and their errors with them. */
+static void reverse(struct state *s)
+{
+	uint8_t erred = s->erred[SOURCE];
+
+	s->erred[SOURCE] = s->erred[TARGET];
+	s->erred[TARGET] = erred;
+	s->failed = 0;
+	s->state = BLKJOB_READY;
+}
+
+/* source: the target device is let go at this instant, and is a copy of it. */
+static bool finalize(struct state *s, const struct verb *verb)
 {
 	if (s->state != BLKJOB_PENDING)
 		return false;
-	if (source) {
+	if (verb->reverse) {
+		reverse(s);
+	} else if (verb->source) {
 		s->soft = 1;
 		s->past = 1;
 		s->state = BLKJOB_WAITING;
@@ -189,7 +202,7 @@ static bool apply(struct state *s, const struct verb *verb)
 	case BLKJOB_VERB_COMPLETE:
 		return complete(s);
 	case BLKJOB_VERB_FINALIZE:
-		return finalize(s, verb->source);
+		return finalize(s, verb);
 	case BLKJOB_VERB_ROLLBACK:
 		if ((s->state != BLKJOB_WAITING && s->state != BLKJOB_PENDING) ||
 		    s->soft)
@@ -225,7 +238,8 @@ static void step(struct set *set, const struct verb *verb)
 		if (apply(&s, verb) == !verb->r)
 			add(&next, s);
 		/* Refused while a write is held, and that is not seen from here. */
-		if (verb->r && verb->source && set->at[i].failed)
+		if (verb->r && (verb->source || verb->reverse) &&
+		    set->at[i].failed)
 			add(&next, set->at[i]);
 	}
 	memcpy(set, &next, sizeof(next));

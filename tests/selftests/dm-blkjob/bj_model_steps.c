@@ -34,6 +34,7 @@ static struct verb parse(const char *text)
 			verb.verb = i;
 	verb.force = !strcmp(key, "force");
 	verb.source = !strcmp(key, "source");
+	verb.reverse = !strcmp(key, "reverse");
 	for (i = 0; i < 2; i++)
 		if (!strcmp(keys[i], key))
 			verb.side = i;
@@ -118,7 +119,7 @@ static struct verb random_verb(bool simple)
 	return parse(text);
 }
 
-/* To the target device. */
+/* To the target device, for good or not. */
 static bool is_switch(const struct verb *verb)
 {
 	return verb->verb == BLKJOB_VERB_FINALIZE && !verb->source;
@@ -132,6 +133,21 @@ static void send(struct verb *verb)
 	verb->r = dm_message(run.job, 0, verb->text);
 	if (verb->r && verb->r != -EPERM)
 		wrong("%s: %s", verb->text, strerror(-verb->r));
+}
+
+/* The legs have changed places. */
+static void turn(void)
+{
+	uint64_t errors = run.last.errors[SOURCE];
+
+	data_counts(run.source, false);
+	run.source = !run.source;
+	run.last.errors[SOURCE] = run.last.errors[TARGET];
+	run.last.errors[TARGET] = errors;
+	/* Those were of the other leg. */
+	run.flushes_equal = -1;
+	run.flushes_ready = -1;
+	run.turns++;
 }
 
 /* What an accepted verb asks the job for, beside a state. */
@@ -149,7 +165,9 @@ static void demand(const struct verb *verb, uint64_t since, uint64_t flushes)
 		return;
 	}
 	run.accepted++;
-	if (is_switch(verb)) {
+	if (verb->reverse) {
+		turn();
+	} else if (is_switch(verb)) {
 		run.switched = true;
 		data_counts(run.source, false);
 	}
@@ -201,6 +219,9 @@ void step_verb(void)
 {
 	struct verb verb = random_verb(false);
 
+	/* Not with two masters, who would not know which leg is which. */
+	if (is_switch(&verb) && roll(2))
+		verb = parse("finalize reverse");
 	send_one(&verb);
 }
 

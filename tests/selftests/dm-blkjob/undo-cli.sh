@@ -141,18 +141,24 @@ killed_undo() {
 	filled u 3
 }
 
+# Somebody else reads the source, which must not be written below him.
+source_in_use() {
+	disk s 4M
+	disk t 4M
+	disk x 4M
+	mirror a s t
+	mirror k s x
+	ends 1 'refused "finalize reverse": .*is the source of another job' \
+		complete "${BJ_PREFIX}a" --keep-source-synced
+	bj_wait a state=ready reversed=0
+}
+
 refused() {
 	pair
 	disk x 4M
 	ends 2 'how long --keep-source-synced lasts' complete a --for 5s
 	started mirror "${dev[u]}" "${dev[t]}" --wait
 	ends 3 "nothing to undo.*'blkjob cancel $job'" undo "$job"
-	# Somebody else reads the source, which must not be written below him.
-	mirror k ls x
-	ends 1 'refused "finalize reverse": .*is the source of another job' \
-		complete "$job" --keep-source-synced
-	job_is "$job" state=ready reversed=0
-	gone k
 	must bj_dm message "blkjob.$job" 0 complete
 	job_is "$job" state=pending
 	must bj_dm message "blkjob.$job" 0 finalize
@@ -212,4 +218,4 @@ group() {
 }
 
 cli_run undone let_go cancelled for_a_time detached by_hand old_source_dies \
-	"killed_undo undo" "killed_undo complete" refused volume group
+	"killed_undo undo" "killed_undo complete" source_in_use refused volume group
