@@ -176,12 +176,21 @@ refused() {
 volume() {
 	disk a 16M
 	disk n 16M
+	disk x 4M
 	vg a n
 	lv data -L 4M "$BJ_VG" "${dev[a]}"
 	fill data 1
-	started mirror "$BJ_VG/data" "${dev[n]}" --wait
-	ends 3 "LVM's metadata" complete "$job" --keep-source-synced
+	started mirror "$BJ_VG/data" "${dev[x]}" --wait
+	ends 3 "LVM's metadata would still name the old extents" \
+		complete "$job" --keep-source-synced
 	is state "$(bj_dm get "blkjob.$job" state)" ready
+	ends 0 '' cancel --force "$job"
+	nothing_left
+	ends 4 '' migrate "$BJ_VG/data" --to "${dev[n]}" --speed 64K \
+		--timeout 1s
+	job=$(only_job)
+	ends 3 "can name only one place.*--keep-source $job" \
+		complete "$job" --keep-source-synced
 	ends 0 '' cancel --force "$job"
 	nothing_left
 }
