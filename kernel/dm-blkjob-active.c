@@ -138,7 +138,7 @@ static void active_done(struct bj_active *active)
 	 * Dirty first, then look at the state: legs_equal() looks the other
 	 * way round before it declares the legs equal.
 	 */
-	if (active->nr_sectors)
+	if (active->nr_sectors && !bj_bug(BJ_BUG_FAILED_WRITE_CLEAN))
 		bj_mark_dirty(job, active->sector, active->nr_sectors);
 
 	spin_lock_irqsave(&job->lock, flags);
@@ -184,7 +184,7 @@ static void active_end_bio(struct bio *bio)
 	active->status[side] = bio->bi_status;
 	active->missing &= ~BIT(side);
 	last = !active->missing;
-	if (!last && mirror->abandoned)
+	if (!last && (mirror->abandoned || bj_bug(BJ_BUG_ONE_LEG)))
 		early = active_let_go(active);
 	spin_unlock_irqrestore(&mirror->in_flight_lock, flags);
 

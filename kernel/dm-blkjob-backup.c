@@ -176,7 +176,7 @@ static bool may_go(struct bj_backup *backup, const struct bj_io *io)
 		/* What is being read is read whole, and no more is begun. */
 		return !backup->job->pipe.marked || is_saved(backup->job, io);
 	default:
-		return is_saved(backup->job, io);
+		return is_saved(backup->job, io) || bj_bug(BJ_BUG_CBW_EARLY);
 	}
 }
 
@@ -366,7 +366,7 @@ static bool backup_never(struct blkjob *job)
 
 static enum bj_clear_at clear_at(const struct bj_options *opt)
 {
-	if (opt->cbw_stored)
+	if (opt->cbw_stored && !bj_bug(BJ_BUG_CBW_NOT_STORED))
 		return BJ_CLEAR_FLUSHED;
 	return opt->on_cbw_error == BJ_BREAK_GUEST_WRITE ? BJ_CLEAR_STORED :
 							   BJ_CLEAR_READ;

@@ -54,10 +54,13 @@ static bool super_write(struct bj_track *track)
 		return false;
 	}
 	track->super_slot++;
+	if (bj_bug(BJ_BUG_ONE_SLOT))
+		slot = 0;
 	bj_md_super_encode(bj_md_add(md, slot * BLKJOB_MD_SECTORS), md->super,
 			   ++md->super->sequence, slot);
 	/* What it speaks of is there before it. */
-	bj_md_write(md, REQ_PREFLUSH | REQ_FUA);
+	bj_md_write(md, bj_bug(BJ_BUG_SUPER_NOT_STABLE) ? 0 :
+			REQ_PREFLUSH | REQ_FUA);
 	return true;
 }
 
@@ -159,7 +162,8 @@ static bool begin_flushed(struct bj_track *track)
 {
 	if (!track->ticket)
 		track->ticket = bj_flush_ticket(track->job);
-	return bj_flushed(track->job, track->ticket);
+	return bj_bug(BJ_BUG_CHECKPOINT_NOT_FLUSHED) ||
+	       bj_flushed(track->job, track->ticket);
 }
 
 /* Phases of BEGIN. */
@@ -221,7 +225,7 @@ static void delete_prepare(struct bj_track *track)
 	track->place = bj_checkpoint_find(track, track->name);
 	track->older = track->place < 0 ? -1 :
 		       find_before(track, bitmap_of(track, track->place)->order);
-	if (track->older < 0)
+	if (track->older < 0 || bj_bug(BJ_BUG_DELETE_FORGETS))
 		return;
 	map = &track->md.map[track->place];
 	older = &track->md.map[track->older];

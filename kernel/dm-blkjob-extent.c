@@ -77,6 +77,7 @@ static bool extent_take(struct blkjob *job, struct bj_extent *extent, u64 first,
 	if (!extent_lock_absent(job, extent))
 		return false;
 	if (job->pipe.clear_at != BJ_CLEAR_TAKEN ||
+	    bj_bug(BJ_BUG_CLEAR_AFTER_COPY) ||
 	    bj_regions_clear(&job->map, extent->first,
 			     extent->first + extent->nr - 1) >= 0)
 		return true;
@@ -363,8 +364,12 @@ static void extent_end(struct blkjob *job, struct bj_extent *extent)
 		job->type->copied(job, extent->first, extent->nr);
 	if (copied && extent->marked)
 		extent_clear(job, extent);
-	if (!copied && pipe->clear_at == BJ_CLEAR_TAKEN)
+	if (!copied && pipe->clear_at == BJ_CLEAR_TAKEN &&
+	    !bj_bug(BJ_BUG_FAILED_CLEAN))
 		bj_mark_dirty(job, extent->sector, extent->nr_sectors);
+	if (copied && bj_bug(BJ_BUG_CLEAR_AFTER_COPY))
+		bj_regions_clear(&job->map, extent->first,
+				 extent->first + extent->nr - 1);
 	/* It may be in flight when the next sweep but one begins. */
 	if (extent->status)
 		pipe->trusted_pass = job->stats.passes + 3;

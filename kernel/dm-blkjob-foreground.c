@@ -123,6 +123,8 @@ static __always_inline bool send_tracked(struct bj_mirror *mirror,
 	preempt_enable();
 	if (likely(tracked)) {
 		io->path = PATH_TRACKED;
+		if (bj_bug(BJ_BUG_DIRTY_AT_MAP))
+			bj_mark_dirty(mirror->job, io->sector, io->nr_sectors);
 		bj_send_to(mirror->job, BJ_SOURCE, io->sector, bio);
 	}
 	return tracked;
@@ -217,8 +219,10 @@ static int send_flush(struct bj_mirror *mirror, struct bj_io *io,
 			return target ? flush_leg(job, leg, io, bio) :
 					end_now(bio);
 		if (!target)
-			return flush_leg(job, leg, io, bio);
-		if (mode != BJ_MODE_SYNC && mode != BJ_MODE_COMMIT)
+			return bj_bug(BJ_BUG_FLUSH_DROPPED) ? end_now(bio) :
+			       flush_leg(job, leg, io, bio);
+		if ((mode != BJ_MODE_SYNC && mode != BJ_MODE_COMMIT) ||
+		    bj_bug(BJ_BUG_FLUSH_SOURCE_ONLY))
 			return end_now(bio);
 		if (!bj_active_flush(mirror, bio, gfp))
 			return DM_MAPIO_SUBMITTED;
@@ -261,7 +265,10 @@ int bj_mirror_end_io(struct blkjob *job, struct bio *bio, blk_status_t *error)
 	/* Also after an error: then nobody knows what the source holds. */
 	switch (io->path) {
 	case PATH_TRACKED:
-		bj_mark_dirty(job, io->sector, io->nr_sectors);
+		if (!bj_bug(BJ_BUG_DIRTY_AT_MAP) &&
+		    !(bj_bug(BJ_BUG_ZEROES_CLEAN) &&
+		      bio_op(bio) == REQ_OP_WRITE_ZEROES))
+			bj_mark_dirty(job, io->sector, io->nr_sectors);
 		/*
 		 * Setting a bit was a full barrier, and if it was set before,
 		 * its setter comes by here too. Pairs with job_work().

@@ -92,8 +92,8 @@ static void mirror_state_changed(struct blkjob *job)
 		mode = BJ_MODE_SOURCE;
 		break;
 	case BLKJOB_CONCLUDED:
-		mode = job->active == BJ_TARGET ? BJ_MODE_TARGET :
-						  BJ_MODE_SOURCE;
+		mode = job->active == BJ_TARGET && !bj_bug(BJ_BUG_NO_SWITCH) ?
+		       BJ_MODE_TARGET : BJ_MODE_SOURCE;
 		break;
 	default:
 		mode = job->opt.copy_mode == BJ_COPY_WRITE_BLOCKING ||
@@ -186,6 +186,8 @@ static bool mirror_stopped(struct blkjob *job)
 
 static bool all_copied(struct blkjob *job)
 {
+	if (bj_bug(BJ_BUG_READY_DIRTY))
+		return true;
 	return !job->pipe.in_flight &&
 	       bj_regions_next(&job->map, 0) == job->map.nr;
 }

@@ -28,4 +28,6 @@
 
 #include <linux/dm-blkjob.h>
 
+#include "dm-blkjob-bug.h"
+
 #endif

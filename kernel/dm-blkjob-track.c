@@ -163,6 +163,8 @@ bool bj_track_drained(struct bj_track *track)
 	unsigned int old = !(epoch & 1);
 	int cpu;
 
+	if (bj_bug(BJ_BUG_NO_DRAIN))
+		return true;
 	/* Pairs with flying_rcu(). */
 	if (smp_load_acquire(&track->rcu_running))
 		return false;
@@ -221,6 +223,9 @@ static void look_at_held(struct bj_track *track)
 			bj_held_end(&track->held, bio, BLK_STS_DM_REQUEUE);
 		} else if (may_pass(track, io)) {
 			bj_held_let_go(&track->held, bio);
+		} else if (bj_bug(BJ_BUG_DATA_BEFORE_BIT)) {
+			mark(track, io);
+			bj_held_let_go(&track->held, bio);
 		} else {
 			mark(track, io);
 			bio_list_add(&track->held.waiting, bio);
@@ -257,7 +262,7 @@ bool bj_track_write_bits(struct bj_track *track, int place)
 	if (!nr)
 		return false;
 	track->nr_blocks = place == track->active ? nr : 0;
-	bj_md_write(&track->md, REQ_FUA);
+	bj_md_write(&track->md, bj_bug(BJ_BUG_BITS_NOT_STABLE) ? 0 : REQ_FUA);
 	return true;
 }
 

@@ -15,11 +15,11 @@
 #include <stdarg.h>
 #include <time.h>
 
-#define RUN_STATES	150	/* of one workload, at most */
 #define MAX_MOMENTS	8192
 
 uint64_t crash_seed;
 
+static unsigned int run_states = 150;	/* of one workload, at most */
 static const struct scenario *now;
 static const char *now_mode = "none";
 static uint64_t now_cut, now_mode_seed, dice_state;
@@ -199,7 +199,7 @@ static bool case_run(uint64_t seed, unsigned int wanted, unsigned int *total)
 	do {
 		crash_seed = seed + runs++;
 		limit = wanted - states;
-		ok = one_run(limit < RUN_STATES ? limit : RUN_STATES, &states);
+		ok = one_run(limit < run_states ? limit : run_states, &states);
 	} while (ok && states < wanted);
 	printf("# %s (%s): %u states of %u runs, %.1f s\n", now->name,
 	       now->what, states, runs, seconds() - begin);
@@ -209,7 +209,7 @@ static bool case_run(uint64_t seed, unsigned int wanted, unsigned int *total)
 
 static int usage(void)
 {
-	fputs("usage: bj_crash [--seed N] [--states N] [--scenario NAME]\n",
+	fputs("usage: bj_crash [--seed N] [--states N] [--run-states N] [--scenario NAME]\n",
 	      stderr);
 	return 2;
 }
@@ -240,6 +240,8 @@ int main(int argc, char **argv)
 			seed = strtoull(argv[at + 1], NULL, 0);
 		else if (!strcmp(argv[at], "--states"))
 			states = strtoul(argv[at + 1], NULL, 0);
+		else if (!strcmp(argv[at], "--run-states"))
+			run_states = strtoul(argv[at + 1], NULL, 0);
 		else if (!strcmp(argv[at], "--scenario"))
 			name = argv[at + 1];
 		else

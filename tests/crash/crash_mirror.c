@@ -56,7 +56,10 @@ static void switch_over(void)
 	io_work(10);
 	disturb();
 	job_wait("ready");
-	io_work(10);
+	/* It is copied again, and the consumer does not notice. */
+	lab_tell(T, "fail write %llu", (unsigned long long)roll(3));
+	io_work(20);
+	lab_tell(T, "fail write 0");
 	disturb();
 	to_pending();
 	if (roll(2)) {
@@ -75,34 +78,36 @@ static void switch_over(void)
 
 static void run_background(void)
 {
-	begin(" copy_mode background");
+	begin(" copy_mode background on_target_error ignore");
 	switch_over();
 }
 
 static void run_blocking(void)
 {
-	begin(" copy_mode write-blocking");
+	begin(" copy_mode write-blocking on_target_error ignore");
 	switch_over();
 }
 
 static void run_auto(void)
 {
-	begin(" copy_mode auto");
+	begin(" copy_mode auto on_target_error ignore");
 	switch_over();
 }
 
 /* Between the consumer's work and more of it. */
 static void run_quiet(void)
 {
-	begin(roll(2) ? " copy_mode write-blocking paused on" :
-			" paused on");
+	begin(roll(2) ? " copy_mode write-blocking paused on on_target_error ignore" :
+			" paused on on_target_error ignore");
 	io_work(40);
 	io_end();
 	job_note("quiet");
+	lab_tell(T, "fail write %llu", (unsigned long long)roll(3));
 	tell("resume");
 	job_wait("ready");
 	job_look();
 	job_note("loud");
+	lab_tell(T, "fail write 0");
 	io_begin(0);
 	io_work(20);
 	io_end();
