@@ -46,7 +46,7 @@ enum bj_bug {
 	BJ_BUG_CHECKPOINT_NOT_FLUSHED = 17,
 	/* crash track: what a deleted checkpoint knew is forgotten */
 	BJ_BUG_DELETE_FORGETS = 18,
-	/* track.sh in_flight: a checkpoint does not wait for older writes */
+	/* crash track: a checkpoint does not wait for older writes */
 	BJ_BUG_NO_DRAIN = 19,
 	/* crash backup: a write does not wait for the old data */
 	BJ_BUG_CBW_EARLY = 20,
