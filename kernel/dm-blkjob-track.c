@@ -11,9 +11,9 @@
  * older one is in its own and in those of all later ones.
  *
  * The instant of a checkpoint is when every write that was sent before its
- * bitmap was there has ended, and is on stable storage; so whoever copies the device after the instant
- * has seen all that is not in the bitmap. Writes are counted by epoch for that,
- * and nobody waits.
+ * bitmap was there has ended, and is on stable storage; so whoever copies the
+ * device after the instant has all that is not in the bitmap, and no power
+ * failure takes it back. Writes are counted by epoch for that, and nobody waits.
  *
  * If the metadata cannot be written the consumer goes on, and all checkpoints
  * are inconsistent: on disk too, as far as it can still be written.

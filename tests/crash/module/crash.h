@@ -47,7 +47,7 @@ struct crash_leg {
 	struct list_head list;		/* lab.legs */
 	char name[CRASH_NAME];
 	u64 sectors;
-	struct mutex image_lock;
+	struct mutex image_lock;	/* of image */
 	u8 *image;			/* what is read */
 	u8 *base[CRASH_LEVELS];		/* where a recording began */
 	struct list_head queue;		/* of crash_io; lab.lock, all that follows */
