@@ -306,6 +306,36 @@ view_by_hand() {
 	filled data 1
 }
 
+# What the unit runs at boot puts a stream back.
+unit_line() {
+	local units line
+
+	links=()
+	find_documents
+	units=$docs/userspace/systemd
+	line=$(sed -n 's|^ExecStart=@PREFIX@/sbin/||p' "$units/blkjob-recover.service.in")
+	[ -n "$line" ] || fail "the unit runs nothing"
+	disk s 1M
+	disk t 1M
+	disk m 64K
+	fill s 1
+	started stream "${dev[s]}" "${dev[t]}" --metadata "${dev[m]}" \
+		--name "${BJ_PREFIX}x" --speed 64K --buf-size 64K
+	must dmsetup remove "${BJ_PREFIX}x"
+	wait_for "the layer stays" nothing_left
+	as_written "$line"
+	dms+=(x)
+	dev[x]=$(readlink -f "/dev/mapper/${BJ_PREFIX}x")
+	filled x 1
+	ends 0 'is now on' complete "${dev[x]}"
+	command -v systemd-analyze >/dev/null || return 0
+	for line in "$units"/*.service.in; do
+		sed "s|@PREFIX@/sbin/blkjob|$(command -v blkjob)|" "$line" \
+			>"$BJ_TMP/$(basename "$line" .in)"
+	done
+	must systemd-analyze verify --man=no "$BJ_TMP"/*.service
+}
+
 # One option or word per line.
 options() {
 	grep -oE -- '--[a-z][a-z-]+' | sort -u
@@ -337,4 +367,4 @@ complete_manual() {
 }
 
 cli_run readme manual_page build_lines by_hand limit_and_copy two_devices \
-	tracked_by_hand image_by_hand view_by_hand complete_manual
+	tracked_by_hand image_by_hand view_by_hand unit_line complete_manual

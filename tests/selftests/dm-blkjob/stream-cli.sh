@@ -19,15 +19,28 @@ trio() {
 	before=$(table u)
 }
 
-# An image that nobody can write, and what it is streamed to as x.
+# An image i that nobody can write, and what it is streamed to as x.
 image() {
-	disk s 4M
-	fill s 1
+	disk i 4M
+	fill i 1
+	read_only
 	disk t 4M
 	disk m 256K
 	fill t 2
-	dev[i]=$(losetup --find --show -r "$BJ_TMP/file-s") || fail "no loop device"
-	loops+=("${dev[i]}")
+}
+
+# As attached anew: the same file, the same device.
+attach() {
+	must losetup "${@:2}" "${dev[$1]}" "$BJ_TMP/file-$1"
+}
+
+detach() {
+	must losetup -d "${dev[$1]}"
+}
+
+read_only() {
+	detach i
+	attach i -r
 }
 
 # made NAME WORD...: with a device of its own; removed after the case.
@@ -122,9 +135,9 @@ golden() {
 	if [ "$1" = nbd ]; then
 		need qemu-nbd
 		modprobe -q nbd || skip "no nbd"
-		dev[i]=/dev/nbd0
+		dev[l]=${dev[i]} dev[i]=/dev/nbd0
 		must qemu-nbd --connect="${dev[i]}" --read-only --format=raw \
-			--fork "$BJ_TMP/file-s"
+			--fork "$BJ_TMP/file-i"
 	fi
 	made x "${dev[i]}" "${dev[t]}" --metadata "${dev[m]}" --speed 1M
 	fill x 3 100 9
@@ -139,8 +152,8 @@ golden() {
 	filled x 1 109
 	same x t
 	gone x
+	filled i 1
 	[ "$1" != nbd ] || must qemu-nbd --disconnect "${dev[i]}"
-	filled s 1
 }
 
 # Beyond the image there are zeroes, whatever the target device held.
@@ -208,34 +221,42 @@ striped() {
 	filled t 1
 }
 
-# Several from one image, with writers; one ends while another has just begun.
+# Several from one image, one with a writer; one ends while others have just begun.
 parallel() {
 	local i ids=()
 
 	image
+	detach i
+	truncate -s 1M "$BJ_TMP/file-i"
+	attach i -r
 	for i in 1 2 3 4; do
-		disk "t$i" 4M
+		disk "t$i" 1M
 		disk "m$i" 256K
 		slow made "x$i" "${dev[i]}" "${dev[t$i]}" --metadata "${dev[m$i]}"
 		ids[i]=$job
-		load "l$i" "x$i" "$i"
+		fill "x$i" "$((i + 1))" 1024 8
 	done
+	load l x1 9
+	work l
 	ends 0 '' set "${ids[2]}" --speed 0
 	ends 0 'is now on' complete "${ids[2]}"
-	is "state of another" "$(bj_dm get "blkjob.${ids[1]}" state)" running
 	for i in 1 3 4; do
+		is "state of $i" "$(bj_dm get "blkjob.${ids[i]}" state)" running
 		ends 0 '' set "${ids[i]}" --speed 0
 		background "end$i" complete "${ids[i]}"
 	done
+	unload l
 	for i in 1 3 4; do
 		ended "end$i" 0 'is now on'
 	done
-	for i in 1 2 3 4; do
-		unload "l$i"
-		verify "x$i" "l$i"
-		verify "t$i" "l$i"
+	verify x1 l
+	verify t1 l
+	for i in 2 3 4; do
+		filled "t$i" 1 0 1024
+		filled "t$i" "$((i + 1))" 1024 8
+		filled "t$i" 1 1032
 	done
-	filled s 1
+	filled i 1
 	nothing_left
 }
 
@@ -440,20 +461,28 @@ missing() {
 	fill x 3 4096 64
 	lost
 	for leg in i t; do
-		must losetup -d "${dev[$leg]}"
+		detach $leg
 		ends 3 "the (source|target device) of this stream, \"loop:.*\", is not found" \
 			recover "${dev[m]}"
 		ends 3 'is not found' recover --all
-		case $leg in
-		i) must losetup -r "${dev[i]}" "$BJ_TMP/file-s" ;;
-		t) must losetup "${dev[t]}" "$BJ_TMP/file-t" ;;
-		esac
+		attach $leg
+		[ $leg = t ] || read_only
 	done
+	# Two that say the same of themselves.
+	must losetup -f "$BJ_TMP/file-t"
+	loops+=("$(losetup -n -O NAME -j "$BJ_TMP/file-t" | grep -vx "${dev[t]}")")
+	ends 3 'there are several devices "loop:.*take the others away' \
+		recover "${dev[m]}"
+	must losetup -d "${loops[-1]}"
+	unset "loops[-1]"
 	# Not the image that it was
-	fill s 7 8184 8
+	detach i
+	attach i
+	fill i 7 8184 8
 	ends 3 'has changed since the stream began.*--reset --force' \
 		recover "${dev[m]}"
-	fill s 1 8184 8
+	fill i 1 8184 8
+	read_only
 	[ "$(dmsetup ls | grep -c "$BJ_PREFIX")" = 0 ] || fail "left behind"
 	started recover "${dev[m]}"
 	made_is x
