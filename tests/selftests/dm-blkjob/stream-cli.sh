@@ -58,9 +58,9 @@ made_is() {
 		-c --noheadings --separator : -o major,minor "$BJ_PREFIX$1")")")
 }
 
-# slow COMMAND...: does not end soon.
+# slow COMMAND...: does not end by itself while the case lasts.
 slow() {
-	"$@" --speed 64K --buf-size 64K
+	"$@" --speed 4K --buf-size 4K
 }
 
 # Of a stream that is dropped: linear on t, and nothing to be found on m.
@@ -164,7 +164,7 @@ larger() {
 	ends 3 'a part of it cannot be had' stream "${dev[i]}" "${dev[w]}" \
 		--metadata "${dev[m]}" --name "${BJ_PREFIX}x" --size 1M
 	made x "${dev[i]}" "${dev[w]}" --metadata "${dev[m]}" --size 6M \
-		--speed 64K --buf-size 64K
+		--speed 4K --buf-size 4K
 	is size "$(sectors x)" 12288
 	zeroed x 8192 4096
 	fill x 3 8190 4
