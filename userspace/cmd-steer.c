@@ -84,7 +84,8 @@ static int run_set(const struct command *cmd, int argc, char **argv)
 		ARG("buf-size", SIZE, &numbers.buf_size),
 		ARG("latency-bound", SIZE, &numbers.latency_bound),
 		ARG("cbw-timeout", TIME, &numbers.cbw_timeout_us),
-		COPY_MODE_ARG(words), ON_ERROR_ARGS(words), { 0 }
+		COPY_MODE_ARG(words), COPY_ON_READ_ARG(words),
+		ON_ERROR_ARGS(words), { 0 }
 	};
 	static const char usage[] = "needs one JOB, and an option";
 	autofree struct job *jobs = NULL;
@@ -111,6 +112,7 @@ const struct command cmd_set = {
 	"  --buf-size SIZE      at most so many bytes in flight\n"
 	LATENCY_BOUND_HELP
 	COPY_MODE_HELP
+	COPY_ON_READ_HELP
 	ON_ERROR_HELP
 	"  --cbw-timeout TIME   of a backup: how long a write may wait for the old data\n",
 	.run = run_set,

@@ -39,7 +39,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		ARG("buf-size", SIZE, &o.buf_size),
 		ARG("latency-bound", SIZE, &o.latency_bound),
 		ON_ERROR_ARGS(o.words),
-		{ "copy-on-read", ARG_WORD, &o.copy_on_read, "on|off", 0 },
+		COPY_ON_READ_ARG(o.words),
 		{ "unmap", ARG_WORD, &o.words[WORD_UNMAP], "on|off", 0 },
 		ARG("unwritten", FLAG, &o.unwritten),
 		ARG("reset", FLAG, &o.reset),
@@ -77,7 +77,7 @@ const struct command cmd_stream = {
 	"  --buf-size SIZE      at most so many bytes in flight (16M)\n"
 	LATENCY_BOUND_HELP
 	ON_ERROR_HELP
-	"  --copy-on-read on|off  what is read is filled first (on)\n"
+	COPY_ON_READ_HELP
 	"  --unmap on|off       zeroes may be unmapped on the target device (on)\n"
 	"  --unwritten          a promise: nothing was written to SOURCE while the stream\n"
 	"                       was not there\n"

@@ -40,6 +40,7 @@ const char *word_key(enum word_option word)
 		[WORD_COPY_MODE] = "copy_mode",
 		[WORD_SOURCE_ERROR] = "on_source_error",
 		[WORD_TARGET_ERROR] = "on_target_error",
+		[WORD_COPY_ON_READ] = "copy_on_read",
 		[WORD_CBW_ERROR] = "on_cbw_error",
 		[WORD_CBW_STORED] = "cbw_stored",
 		[WORD_CHECKSUM] = "checksum",

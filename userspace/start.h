@@ -29,6 +29,7 @@ enum word_option {
 	WORD_COPY_MODE,
 	WORD_SOURCE_ERROR,
 	WORD_TARGET_ERROR,
+	WORD_COPY_ON_READ,
 	NR_LIVE_WORDS,		/* a running job can change those before */
 	WORD_CBW_ERROR = NR_LIVE_WORDS,
 	WORD_CBW_STORED,
@@ -65,6 +66,8 @@ struct start_options {
 #define COPY_MODE_ARG(words)						\
 	{ "copy-mode", ARG_WORD, &(words)[WORD_COPY_MODE],		\
 	  "background|write-blocking|auto", 0 }
+#define COPY_ON_READ_ARG(words)						\
+	{ "copy-on-read", ARG_WORD, &(words)[WORD_COPY_ON_READ], "on|off", 0 }
 #define ON_ERROR_ARGS(words)						\
 	{ "on-source-error", ARG_WORD, &(words)[WORD_SOURCE_ERROR],	\
 	  "report|ignore|enospc|stop", 0 },				\
@@ -87,6 +90,8 @@ struct start_options {
 	ARG("replaces", TEXT, &(o)->replaces)
 #define COPY_MODE_HELP \
 	"  --copy-mode MODE     background, write-blocking, or auto (auto)\n"
+#define COPY_ON_READ_HELP \
+	"  --copy-on-read on|off  of a stream: what is read is filled first (on)\n"
 #define ON_ERROR_HELP \
 	"  --on-source-error P, --on-target-error P\n" \
 	"                       report, ignore, enospc or stop (report)\n"

@@ -87,8 +87,8 @@ static int run_it(const struct stream_plan *p, const struct job *job)
 	int err = drop_base(job, &p->base);
 
 	if (p->o->paused) {
-		say("job %s started, and paused, because of a base: %s is in use on both devices; 'blkjob resume %s' would fill that too. To fill the rest: blkjob cancel %s, then blkjob stream with --base",
-		    job->id, label, job->id, job->id);
+		say("job %s started, and paused, because of a base: %s is in use on both devices. To fill the rest, give the same 'blkjob stream' with its --base again; 'blkjob resume %s' would fill the base too",
+		    job->id, label, job->id);
 		return 0;
 	}
 	if (!err)
@@ -119,6 +119,9 @@ static int check_ended(const struct stream_plan *p, const struct job *job)
 		return fail(EX_REFUSED,
 			    "job %s: cancellation already in progress; again when it has ended: blkjob wait --concluded %s",
 			    job->id, job->id);
+	/* Put back, and waiting for somebody to say what is not to be filled. */
+	if (p->o->base && job_in(job, STATE(PAUSED)))
+		return 0;
 	if (!job_in(job, STATE(CONCLUDED)))
 		return fail(EX_REFUSED,
 			    "%s is in use by job %s, which is %s; see: blkjob status %s",
@@ -137,9 +140,9 @@ static int begin_again(const struct stream_plan *p, struct job *job)
 
 	if (err)
 		return err;
-	if (p->o->base)
+	if (p->o->base && !job_in(job, STATE(PAUSED)))
 		return fail(EX_REFUSED,
-			    "job %s is there, and what is not to be filled was said when it began; go on without --base",
+			    "job %s knows already what is not to be filled; go on without --base",
 			    job->id);
 	if (p->o->speed != UNKNOWN)
 		err = job_send(job, "set speed %llu",
@@ -165,7 +168,6 @@ static void add_options(struct layer *layer, const struct stream_plan *p)
 	layer_add_number(layer, "granularity", o->granularity);
 	layer_add_number(layer, "buf_size", o->buf_size);
 	layer_add_number(layer, "latency_bound", o->latency_bound);
-	layer_add_word(layer, "copy_on_read", o->copy_on_read);
 	for (i = 0; i < NR_WORDS; i++)
 		layer_add_word(layer, word_key(i), o->words[i]);
 }
@@ -217,6 +219,7 @@ int stream_start(const char *source, const char *target, const char *metadata,
 	uint32_t version[3];
 	int err;
 
+	*job = (struct job) { 0 };
 	err = preflight_kernel(version);
 	if (!err)
 		err = resolve(&p, source, target, metadata);
@@ -226,10 +229,12 @@ int stream_start(const char *source, const char *target, const char *metadata,
 		err = find_live(&p, job);
 	if (!err && !job->dev.devno)
 		err = stream_plan_make(&p);
-	else if (!err)
-		return begin_again(&p, job);
+	else
+		p.length = job->length * 512;
 	if (!err && o->base)
 		err = bitmap_read(o->base, p.length, &p.base);
+	if (!err && job->dev.devno)
+		return begin_again(&p, job);
 	if (!err && p.wipe)
 		err = metadata_wipe(p.metadata);
 	if (!err)

@@ -13,7 +13,6 @@ struct stream_options {
 	/* UNKNOWN = not given */
 	uint64_t speed, granularity, buf_size, latency_bound;
 	const char *words[NR_WORDS];	/* NULL = not given */
-	const char *copy_on_read;	/* likewise */
 	uint64_t size;			/* of a new device; likewise, as the source */
 	bool force;			/* overwrite what is on the devices */
 	bool reset;			/* forget what the metadata know */

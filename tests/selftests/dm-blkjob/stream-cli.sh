@@ -409,6 +409,27 @@ recovered() {
 	ends 0 'there is no stream to be put back' recover --all
 }
 
+# What is not to be filled has to be said again; until then nothing is.
+base_again() {
+	image
+	echo "1M 64K" >"$BJ_TMP/base"
+	slow made x "${dev[i]}" "${dev[t]}" --metadata "${dev[m]}" \
+		--base "$BJ_TMP/base"
+	ends 0 '' pause "$job"
+	lost
+	started recover "${dev[m]}"
+	grep -q 'paused, because of a base' "$out" || fail "no word about it"
+	made_is x
+	job_is "$job" state=paused
+	started stream "${dev[i]}" "${dev[t]}" --name "${BJ_PREFIX}x" \
+		--metadata "${dev[m]}" --base "$BJ_TMP/base"
+	ends 0 '' wait --concluded "$job"
+	filled t 1 0 2048
+	filled t 2 2048 128
+	filled t 1 2176
+	filled x 1
+}
+
 # Taken away by the command, which only does that when nobody uses it.
 taken_down() {
 	image
@@ -636,4 +657,4 @@ conformance 247 250 251 253 254 256 257 259 260 263 266 271 272 274 275
 cli_run mounted_volume under_load "golden loop" "golden nbd" larger base \
 	partial striped parallel cancelled "bad_source ignore" \
 	"bad_source stop" reported busy "recovered all" "recovered one" \
-	taken_down under missing damaged usage refused others volume
+	base_again taken_down under missing damaged usage refused others volume
