@@ -269,7 +269,7 @@ cancelled() {
 	trio
 	slow started stream "${dev[u]}" "${dev[t]}" --metadata "${dev[m]}"
 	fill u 3 4096 64
-	ends 0 "what is there is kept, and .* in use on both devices.*: blkjob stream ${dev[u]/dev/} " \
+	ends 0 "what is there is kept, and .* in use on both devices.*: blkjob stream /dev/mapper/${BJ_PREFIX}u ${dev[t]} " \
 		cancel "$job"
 	filled u 1 0 4096
 	fill u 4 4100 1
@@ -355,7 +355,9 @@ busy() {
 		--metadata "${dev[n]}"
 	ends 3 "already has job $job" migrate "${dev[u]}" --to "${dev[other]}"
 	ends 3 "already has job $job" backup "${dev[u]}" "${dev[other]}"
-	ends 3 "is used by job $job" mirror "${dev[u]}" "${dev[t]}"
+	user v other
+	ends 3 "is used by job $job" mirror "${dev[v]}" "${dev[t]}"
+	ends 3 "is used by job $job" mirror "${dev[v]}" "${dev[m]}" --force
 	ends 3 '' verify "$job"
 	exec 8<"${dev[u]}"
 	dmsetup remove "${BJ_PREFIX}u" 2>/dev/null && fail "removed in use"
