@@ -322,7 +322,7 @@ unit_line() {
 	started stream "${dev[s]}" "${dev[t]}" --metadata "${dev[m]}" \
 		--name "${BJ_PREFIX}x" --speed 64K --buf-size 64K
 	must dmsetup remove "${BJ_PREFIX}x"
-	wait_for "the layer stays" nothing_left
+	wait_for "the layer stays" none_left
 	as_written "$line"
 	dms+=(x)
 	dev[x]=$(readlink -f "/dev/mapper/${BJ_PREFIX}x")

@@ -240,6 +240,11 @@ leftovers() {
 	compgen -G '/dev/.blkjob*'
 }
 
+# For wait_for.
+none_left() {
+	[ -z "$(leftovers)" ]
+}
+
 nothing_left() {
 	local left
 

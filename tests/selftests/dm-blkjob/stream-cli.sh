@@ -379,7 +379,7 @@ busy() {
 # Nobody takes it away by the command: as if the machine had gone down.
 lost() {
 	gone x
-	wait_for "the layer stays" nothing_left
+	wait_for "the layer stays" none_left
 }
 
 recovered() {
@@ -457,16 +457,15 @@ under() {
 	slow started stream "${dev[u]}" "${dev[t]}" --metadata "${dev[m]}"
 	fill u 3 4096 64
 	swap u "$before"
-	wait_for "the layer stays" nothing_left
+	wait_for "the layer stays" none_left
 	exec 8<"${dev[u]}"
 	ends 3 'is in use, and what was written.*--unwritten' recover "${dev[m]}"
 	started recover "${dev[m]}" --unwritten
-	ends 0 '' cancel "$job"
 	exec 8<&-
 	filled u 3 4096 64
 	filled u 1 0 4096
 	swap u "$before"
-	wait_for "the layer stays" nothing_left
+	wait_for "the layer stays" none_left
 	started recover --all
 	ends 0 'is now on' complete "$job"
 	alone u
@@ -619,20 +618,20 @@ others() {
 	disk other 4M
 	started track "${dev[u]}" --metadata "${dev[m]}"
 	swap u "$before"
-	wait_for "the layer stays" nothing_left
+	wait_for "the layer stays" none_left
 	ends 3 'has the metadata of a track job' stream "${dev[u]}" "${dev[t]}" \
 		--metadata "${dev[m]}"
 	ends 3 'metadata of a track job, and not of a stream' recover "${dev[m]}"
 	slow started stream "${dev[u]}" "${dev[t]}" --metadata "${dev[m]}" --reset
 	fill u 3 0 8
 	swap u "$before"
-	wait_for "the layer stays" nothing_left
+	wait_for "the layer stays" none_left
 	ends 3 'has the metadata of the stream from .*--reset' stream \
 		"${dev[u]}" "${dev[other]}" --metadata "${dev[m]}"
 	started stream "${dev[u]}" "${dev[t]}" --metadata "${dev[m]}"
 	filled u 3 0 8
 	swap u "$before"
-	wait_for "the layer stays" nothing_left
+	wait_for "the layer stays" none_left
 	started stream "${dev[u]}" "${dev[other]}" --metadata "${dev[m]}" --reset
 	filled u 1
 }

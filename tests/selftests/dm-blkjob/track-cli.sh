@@ -105,13 +105,13 @@ again() {
 	started track "${dev[u]}" --metadata "${dev[m]}" --checkpoint a
 	fill u 2 0 1
 	swap u "$table"
-	wait_for "the layer stays" nothing_left
+	wait_for "the layer stays" none_left
 	started track "${dev[u]}" --metadata "${dev[m]}"
 	since a "0 65536"
 	fill u 2 128 1
 	since a "0 131072"
 	swap u "$table"
-	wait_for "the layer stays" nothing_left
+	wait_for "the layer stays" none_left
 	# Somebody has it open.
 	exec 8<"${dev[u]}"
 	ends 3 'is in use, and what was written .* --unwritten .* --reset' \
