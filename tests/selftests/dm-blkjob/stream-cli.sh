@@ -206,7 +206,8 @@ partial() {
 	filled u 1
 }
 
-# The origin is a stripe set.
+# In the middle of a stack: the origin is a stripe set, and another device stands
+# on the one that is filled, and sees no change.
 striped() {
 	disk s0 2M
 	disk s1 2M
@@ -214,11 +215,16 @@ striped() {
 	disk m 256K
 	dm u "0 8192 striped 2 128 ${dev[s0]} 0 ${dev[s1]} 0"
 	fill u 1
+	layer top u
+	before=$(table top)
 	ends 0 'is now on' stream "${dev[u]}" "${dev[t]}" --metadata "${dev[m]}" \
 		--wait
 	alone u
-	filled u 1
+	is "table above" "$(table top)" "$before"
+	filled top 1
 	filled t 1
+	fill top 2 8 8
+	filled t 2 8 8
 }
 
 # Several from one image, one with a writer; one ends while others have just begun.
@@ -654,7 +660,7 @@ volume() {
 	gone x
 }
 
-conformance 247 250 251 253 254 256 257 259 260 263 266 271 272 274 275
+conformance 247 248 250 251 253 254 256 257 259 260 263 266 271 272 274 275
 cli_run mounted_volume under_load "golden loop" "golden nbd" larger base \
 	partial striped parallel cancelled "bad_source ignore" \
 	"bad_source stop" reported busy "recovered all" "recovered one" \
