@@ -223,6 +223,16 @@ char *job_option(const struct job *job, const char *key)
 			      at + strlen(word)) : NULL;
 }
 
+dev_t job_metadata(const struct job *job)
+{
+	autofree char *word = job_option(job, "metadata");
+	unsigned int maj, min;
+
+	if (!word || sscanf(word, "%u:%u", &maj, &min) != 2)
+		return 0;
+	return makedev(maj, min);
+}
+
 bool job_is_backup(const struct job *job)
 {
 	return !strcmp(job->st.type, "backup");

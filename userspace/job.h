@@ -34,6 +34,8 @@ int job_list(struct job **jobs, size_t *n);
 bool job_matches(const struct job *job, const char *ref, dev_t devno);
 /* The word of an option in the table of a job, to be freed; NULL = not given. */
 char *job_option(const struct job *job, const char *key);
+/* The device with its metadata, 0 = none. */
+dev_t job_metadata(const struct job *job);
 /* 0, -ENXIO if the job is gone, or another negative errno. */
 int job_update(struct job *job);
 bool job_in(const struct job *job, unsigned int states);

@@ -180,7 +180,8 @@ static int explain_busy(dev_t target, const char *path)
 	if (job_list(&jobs, &n))
 		return EX_REFUSED;
 	for (i = 0; i < n; i++)
-		if (jobs[i].target == target || jobs[i].source == target)
+		if (jobs[i].target == target || jobs[i].source == target ||
+		    job_metadata(&jobs[i]) == target)
 			return fail(EX_REFUSED, "%s is used by job %s; see: blkjob status %s",
 				    path, jobs[i].id, jobs[i].id);
 	if (is_mounted(target))

@@ -80,7 +80,7 @@ static bool is_live(dev_t devno)
 		return true;
 	for (i = 0; i < n; i++)
 		if (job_is_stream(&jobs[i]) &&
-		    stream_metadata(&jobs[i]) == devno)
+		    job_metadata(&jobs[i]) == devno)
 			return true;
 	return false;
 }

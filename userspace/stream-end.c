@@ -23,7 +23,7 @@ static bool was_made(const struct job *job)
 /* The command that goes on. */
 static char *again(const struct job *job)
 {
-	dev_t devno = stream_metadata(job);
+	dev_t devno = job_metadata(job);
 	autofree char *metadata = devno ? device_path(devno) : xstrdup("DEVICE");
 	autofree char *dev = job_device(job), *target = device_path(job->target);
 
@@ -76,7 +76,7 @@ static int drop_source(struct job *job)
 {
 	autofree char *dev = job_device(job), *target = device_path(job->target);
 	autolock struct lock lock = NO_LOCK;
-	dev_t metadata = stream_metadata(job);
+	dev_t metadata = job_metadata(job);
 	uint64_t us = 0;
 	int err = lock_device(&lock, job->user.devno ?: job->dev.devno);
 
@@ -128,7 +128,7 @@ int stream_complete(struct job *job, const struct complete_options *opt)
 static int take_down(const struct job *job)
 {
 	autofree char *dev = job_device(job);
-	dev_t devno = stream_metadata(job);
+	dev_t devno = job_metadata(job);
 	autofree char *metadata = devno ? device_path(devno) : xstrdup("METADATA");
 	int err = dm_remove(job->user.devno);
 

@@ -4,7 +4,6 @@
  * way back to the source: what is written is on the target device alone.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -24,16 +23,6 @@ static void plan_release(struct stream_plan *p)
 	ranges_free(&p->base);
 	free(p->identity[0]);
 	free(p->identity[1]);
-}
-
-dev_t stream_metadata(const struct job *job)
-{
-	autofree char *word = job_option(job, "metadata");
-	unsigned int maj, min;
-
-	if (!word || sscanf(word, "%u:%u", &maj, &min) != 2)
-		return 0;
-	return makedev(maj, min);
 }
 
 static int resolve(struct stream_plan *p, const char *source,
@@ -62,7 +51,7 @@ static int find_live(const struct stream_plan *p, struct job *job)
 	*job = (struct job) { 0 };
 	for (i = 0; !err && i < n; i++)
 		if (job_is_stream(&jobs[i]) &&
-		    stream_metadata(&jobs[i]) == p->metadata)
+		    job_metadata(&jobs[i]) == p->metadata)
 			*job = jobs[i];
 	return err;
 }

@@ -51,8 +51,6 @@ int stream_complete(struct job *job, const struct complete_options *opt);
 int stream_cancel(struct job *job, bool force, uint64_t timeout_us);
 /* The sentence for one that does not end well. Returns an exit status. */
 int stream_failed(const struct job *job);
-/* The device with the metadata, 0 = not known. */
-dev_t stream_metadata(const struct job *job);
 
 /* recover-stream.c: puts back what @metadata, or any device (NULL), knows of. */
 int stream_recover(const char *metadata, bool unwritten, bool dry);
