@@ -87,7 +87,7 @@ static bool is_live(dev_t devno)
 
 static int look_at(dev_t devno, void *arg)
 {
-	autofree char *path = device_path(devno);
+	autofree char *path = device_path(devno), *why = NULL;
 	automd struct metadata md = { 0 };
 	autofree dev_t *holders = NULL;
 	struct recovery *r = arg;
@@ -100,11 +100,19 @@ static int look_at(dev_t devno, void *arg)
 	if (!err && !blank)
 		err = metadata_read(path, 0, NULL, &md);
 	msg_quiet(false);
-	if (err || blank || strcmp(md.type, "stream") || is_live(devno) ||
+	if (blank || is_live(devno) ||
 	    device_related(devno, "holders", &holders))
 		return 0;
+	/* Something else than metadata is refused; but these were some. */
+	if (err == EX_ATTENTION) {
+		why = xstrdup(msg_last_error());
+		fail(err, "%s", why);
+	} else if (err || strcmp(md.type, "stream")) {
+		return 0;
+	} else {
+		err = put_back(path, &md, r);
+	}
 	r->found++;
-	err = put_back(path, &md, r);
 	if (err && !r->err)
 		r->err = err;
 	return 0;

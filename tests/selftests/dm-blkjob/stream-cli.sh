@@ -543,8 +543,14 @@ damaged() {
 	fill m 9 24 1
 	ends 7 'are lost' check --metadata "${dev[m]}"
 	ends 3 'refused' recover "${dev[m]}"
+	# One sector of each copy of the superblock, and then all of it
+	fill m 9 1 1
+	fill m 9 9 1
+	ends 7 "${dev[m]}: both copies of the superblock are damaged" \
+		recover --all
 	fill m 9 0 16
 	ends 3 'something else' recover "${dev[m]}"
+	ends 0 'there is no stream to be put back' recover --all
 	nothing_left
 }
 
