@@ -224,6 +224,11 @@ cli_clean() {
 	for id in $(dmsetup ls | sed -n 's/^blkjob\.\([0-9a-f]*\)\t.*/\1/p'); do
 		timeout 20 blkjob cancel --force "$id" >/dev/null 2>&1
 	done
+	# A stream takes the device that it has made with it.
+	mapfile -t dms < <(for id in "${dms[@]}"; do
+		[ -z "$(dmsetup info -c --noheadings -o name "$BJ_PREFIX$id" \
+			2>/dev/null)" ] || echo "$id"
+	done)
 	[ -z "${LVM_SYSTEM_DIR-}" ] ||
 		timeout 60 vgremove -q -q -f -y "$BJ_VG" >"$BJ_TMP/vgremove" 2>&1 || {
 		quote <"$BJ_TMP/vgremove"

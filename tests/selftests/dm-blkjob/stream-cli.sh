@@ -600,7 +600,9 @@ refused() {
 		"${dev[t]}" --metadata "${dev[t]}"
 	ends 3 'overlap' stream "${dev[u]}" "${dev[t]}" --metadata "${dev[u]}"
 	disk ro 4M
-	must blockdev --setro "${dev[ro]}"
+	dev[i]=${dev[ro]}
+	mv "$BJ_TMP/file-ro" "$BJ_TMP/file-i"
+	read_only
 	ends 3 'is read-only' stream "${dev[u]}" "${dev[ro]}" \
 		--metadata "${dev[m]}"
 	mounted t
