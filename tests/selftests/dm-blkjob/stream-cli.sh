@@ -169,15 +169,18 @@ parallel() {
 		disk "m$i" 256K
 		slow made "x$i" "${dev[i]}" "${dev[t$i]}" --metadata "${dev[m$i]}"
 		ids[i]=$job
+		ends 0 '' pause "$job"
 		fill "x$i" "$((i + 1))" 1024 8
 	done
 	load l x1 9
 	work l
 	ends 0 '' set "${ids[2]}" --speed 0
+	ends 0 '' resume "${ids[2]}"
 	ends 0 'is now on' complete "${ids[2]}"
 	for i in 1 3 4; do
-		is "state of $i" "$(bj_dm get "blkjob.${ids[i]}" state)" running
+		is "state of $i" "$(bj_dm get "blkjob.${ids[i]}" state)" paused
 		ends 0 '' set "${ids[i]}" --speed 0
+		ends 0 '' resume "${ids[i]}"
 		background "end$i" complete "${ids[i]}"
 	done
 	unload l
