@@ -12,7 +12,8 @@
 #include "device.h"
 #include "lock.h"
 
-#define DEVICE_LOCK_WAIT_US 2000000
+/* Another command may be taking a layer out, with LVM's help. */
+#define DEVICE_LOCK_WAIT_US 60000000
 
 static bool same_file(int fd, const char *path)
 {
@@ -69,7 +70,12 @@ int lock_device(struct lock *lock, dev_t devno)
 	int err;
 
 	mkdir("/run/lock", 0755);
-	err = lock_take(lock, path, DEVICE_LOCK_WAIT_US);
+	err = lock_take(lock, path, 0);
+	if (err == -EAGAIN) {
+		say("waiting for another blkjob command that is changing %s",
+		    dev);
+		err = lock_take(lock, path, DEVICE_LOCK_WAIT_US);
+	}
 	if (err == -EAGAIN)
 		return fail(EX_REFUSED,
 			    "%s is being changed by another blkjob command; try again when it has finished",

@@ -248,6 +248,23 @@ cancel_before_ready() {
 	nothing_left
 }
 
+# However long another command is at it.
+cancel_after_another() {
+	local lock
+
+	slow
+	lock=/run/lock/blkjob.$(cat "/sys/class/block/${dev[u]##*/}/dev").lock
+	exec 8>"$lock"
+	flock 8
+	background ending cancel "$job" --force
+	said ending "waiting for another blkjob command that is changing"
+	is state "$(bj_dm get "blkjob.$job" state)" running
+	flock -u 8
+	exec 8>&-
+	ended ending 0 'the copy is incomplete'
+	nothing_left
+}
+
 cancel_after_ready() {
 	local before
 
@@ -444,7 +461,8 @@ exit_attention() {
 
 conformance 34 154 158 320 323 325 328 329 332
 cli_run help_texts usage_errors sizes check_only every_state names steer \
-	cancel_before_ready cancel_after_ready complete_mirror ids \
+	cancel_before_ready cancel_after_another cancel_after_ready \
+	complete_mirror ids \
 	"helper_died completed" "helper_died cancelled" by_hand \
 	"signal INT" "signal TERM" signal_to_migrate terminal exit_plain \
 	exit_rolled_back exit_detached exit_target_error exit_source_error \
