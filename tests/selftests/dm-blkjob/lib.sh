@@ -17,6 +17,7 @@ BJ_ROUNDS=${BLKJOB_LONG:+20}	# of whatever is repeated: more in long runs
 BJ_ROUNDS=${BJ_ROUNDS:-1}
 BJ_TIMEOUT=60		# seconds for anything that must come
 PATH=$PWD:$PATH
+FAILSLAB=/sys/kernel/debug/failslab
 
 #-----------------------------------------------------------------
 # KTAP
@@ -267,6 +268,7 @@ gone() {
 bj_clean() {
 	local said i clean=0
 
+	[ ! -e $FAILSLAB ] || echo 0 >$FAILSLAB/probability
 	[ ${#loads[@]} -eq 0 ] || kill -TERM "${loads[@]}" 2>/dev/null
 	[ ${#dms[@]} -eq 0 ] || said=$(bj_dm sweep "${dms[@]/#/$BJ_PREFIX}") || {
 		quote <<<"$said"
@@ -486,8 +488,6 @@ writes() {
 #-----------------------------------------------------------------
 # No memory, where the kernel has fault injection
 #-----------------------------------------------------------------
-
-FAILSLAB=/sys/kernel/debug/failslab
 
 # fail_slab PERCENT [BYTES]: so many of the module's allocations fail, after so
 # many bytes.
