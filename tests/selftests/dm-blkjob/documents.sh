@@ -182,7 +182,7 @@ script() {
 		case $line in
 		*' complete') state=ready ;;
 		*' finalize') state=pending ;;
-		*' load data '*' linear /dev/sdb 0"') state=concluded ;;
+		*' load data '*' linear /dev/sd'[bc]' 0"') state=concluded ;;
 		*) state='' ;;
 		esac
 		[ -z "$state" ] || for job; do
@@ -336,6 +336,28 @@ unit_line() {
 	must systemd-analyze verify --man=no "$BJ_TMP"/*.service
 }
 
+stream_by_hand() {
+	links=()
+	find_documents
+	BJ_PREFIX=''
+	disk b 4M
+	disk c 4M
+	disk d 64K
+	fill b 1
+	fill c 9
+	device /dev/sdb b
+	device /dev/sdc c
+	device /dev/sdd d
+	holds "$(rst_block 8 | wc -l) == 6"
+	script 8 data
+	dms+=(data)
+	dev[data]=/dev/mapper/data
+	no_links
+	[[ $(bj_dm table data) == *" linear "* ]] || fail "no linear table at the end"
+	filled data 1
+	zeroed d 0 16
+}
+
 # One option or word per line.
 options() {
 	grep -oE -- '--[a-z][a-z-]+' | sort -u
@@ -367,4 +389,5 @@ complete_manual() {
 }
 
 cli_run readme manual_page build_lines by_hand limit_and_copy two_devices \
-	tracked_by_hand image_by_hand view_by_hand unit_line complete_manual
+	tracked_by_hand image_by_hand view_by_hand stream_by_hand unit_line \
+	complete_manual
