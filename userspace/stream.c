@@ -56,15 +56,21 @@ static int find_live(const struct stream_plan *p, struct job *job)
 	return err;
 }
 
+/* Rounded inwards, as the kernel does: what is in it only in part is filled. */
 static int drop_base(const struct job *job, const struct ranges *base)
 {
+	uint64_t first, end;
 	size_t i;
 	int err = 0;
 
-	for (i = 0; i < base->n && !err; i++)
-		err = job_send(job, "unmark %llu %llu",
-			       (unsigned long long)base->r[i].start / 512,
-			       (unsigned long long)base->r[i].len / 512);
+	for (i = 0; i < base->n && !err; i++) {
+		first = (base->r[i].start + 511) / 512;
+		end = (base->r[i].start + base->r[i].len) / 512;
+		if (first < end)
+			err = job_send(job, "unmark %llu %llu",
+				       (unsigned long long)first,
+				       (unsigned long long)(end - first));
+	}
 	return err;
 }
 
