@@ -53,8 +53,10 @@ const struct command cmd_cancel = {
 	.summary = "End a job and remove its layer; the source stays in use",
 	.options =
 	"When the job is ready, the target device becomes a consistent copy first. JOB can\n"
-	"be the name of a group: its target devices become copies of one instant.\n\n"
-	"  --force              do not wait for that\n"
+	"be the name of a group: its target devices become copies of one instant.\n"
+	"A stream keeps what is there, and its device stays in use on both.\n\n"
+	"  --force              do not wait for that; of a stream, remove the device that\n"
+	"                       was made for it as well\n"
 	"  --timeout TIME       give up waiting for that (60s)\n",
 	.run = run,
 };

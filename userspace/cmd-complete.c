@@ -50,7 +50,8 @@ const struct command cmd_complete = {
 	.summary = "Switch to the target device, as soon as the job is ready; end a backup",
 	.options =
 	"JOB can be the name of a group: all its jobs switch at one instant, or none.\n"
-	"A backup ends: when the image is complete, its layer is taken out.\n"
+	"A backup ends: when the image is complete, its layer is taken out. A stream drops\n"
+	"its source, when everything is on the target device.\n"
 	"A job that was switched with --keep-source-synced lets the old source go.\n\n"
 	"  --keep-source        keep the old extents of a logical volume\n"
 	"  --keep-source-synced  switch, and keep the old source equal: see undo\n"
