@@ -68,7 +68,9 @@ golden() {
 		must qemu-nbd --connect="${dev[i]}" --read-only --format=raw \
 			--fork "$BJ_TMP/file-i"
 	fi
-	made x "${dev[i]}" "${dev[t]}" --metadata "${dev[m]}" --speed 1M
+	slow made x "${dev[i]}" "${dev[t]}" --metadata "${dev[m]}"
+	is "read-only source" "$(cat "/sys/dev/block/$(dmsetup info -c \
+		--noheadings --separator : -o major,minor "blkjob.$job.src")/ro")" 1
 	fill x 3 100 9
 	filled x 1 0 100
 	filled x 3 100 9
