@@ -144,23 +144,31 @@ full_policy() {
 	bj_wait j in_flight=0
 }
 
-# Places in the way of each other: pieces of all sizes come and go.
+# Places in the way of each other: pieces of all sizes come and go, and then all
+# of them are free again.
 places() {
-	local i
+	local i full
 
-	trio 4M 128K
+	trio 6M 128K
 	slow 50
 	backup j s slow sync none granularity 4096 buf_size 131072 \
 		spill "${dev[p]}"
 	for ((i = 0; i < 8000; i += 192)); do
 		fill j 3 $i $((8 + i % 180))
 	done
+	bj_wait j in_flight=0
+	tell j pause
+	full=$(bj_status j spill_full)
+	fill j 3 10000 256
+	is "what is there" "$(bj_status j spilled spill_full)" "131072 $full"
+	tell j resume
 	tell j complete
 	bj_wait_state j concluded
 	is "the end" "$(bj_status j result spilled spill_errors)" "completed 0 0"
 	for ((i = 0; i < 8000; i += 192)); do
 		filled t 1 $i $((8 + i % 180))
 	done
+	filled t 1 10000 256
 }
 
 # No write of the spill device goes well, from now on: what is there is read.
