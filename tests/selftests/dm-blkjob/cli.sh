@@ -92,7 +92,7 @@ usage_errors() {
 	set a --speed much
 	check a b
 	check --to b
-	recover a
+	recover --nonsense
 	END
 }
 
