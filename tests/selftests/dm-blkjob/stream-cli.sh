@@ -84,7 +84,10 @@ golden() {
 	same x t
 	gone x
 	filled i 1
-	[ "$1" != nbd ] || must qemu-nbd --disconnect "${dev[i]}"
+	[ "$1" = nbd ] || return 0
+	must qemu-nbd --disconnect "${dev[i]}"
+	# Its devices have the names of those in the documents.
+	wait_for "nbd stays" modprobe -r nbd
 }
 
 # Beyond the image there are zeroes, whatever the target device held.
