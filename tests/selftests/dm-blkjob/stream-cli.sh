@@ -128,7 +128,7 @@ base() {
 
 partial() {
 	trio
-	printf '1M 64K\n3M 4K\n' >"$BJ_TMP/base"
+	printf '1M 64K\n3M 8000\n100 200\n' >"$BJ_TMP/base"
 	started stream "${dev[u]}" "${dev[t]}" --metadata "${dev[m]}" \
 		--base "$BJ_TMP/base"
 	ends 0 '' wait --concluded "$job"
