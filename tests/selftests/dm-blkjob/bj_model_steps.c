@@ -220,7 +220,8 @@ void step_verb(void)
 	struct verb verb = random_verb(false);
 
 	/* Not with two masters, who would not know which leg is which. */
-	if (is_switch(&verb) && roll(2))
+	if ((is_switch(&verb) || run.last.state == BLKJOB_PENDING) &&
+	    !any_exempt() && roll(2))
 		verb = parse("finalize reverse");
 	send_one(&verb);
 }
