@@ -484,6 +484,9 @@ bad_metadata() {
 	is "the end" "$(bj_status j result error active)" \
 		"cancelled metadata-write-error both"
 	holds "$(bj_status j metadata_errors) > 0"
+	if synced j 2>/dev/null; then
+		fail "another flush without its metadata succeeded"
+	fi
 	# What is on disk can be written; else nothing can.
 	fill j 3 0 8
 	if bj_data fill "${dev[j]}" 2 80 8 2>/dev/null; then
