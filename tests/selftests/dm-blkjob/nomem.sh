@@ -68,6 +68,28 @@ tracks() {
 	since b "128 128"
 }
 
+stream_line() {
+	type_line stream s t metadata "${dev[m]}" "$@"
+}
+
+streams() {
+	pair 4M
+	disk m 1M
+	each_fails "$(stream_line paused on)"
+	references 0
+	dm j "$(stream_line paused on)"
+	fill j 2 80 9
+	gone j
+	# It has a bitmap to read now
+	each_fails "$(stream_line paused on)"
+	references 0
+	dm j "$(stream_line)"
+	bj_wait_state j concluded
+	filled t 1 0 80
+	filled t 2 80 9
+	filled t 1 89 8103
+}
+
 views() {
 	pair 4M
 	backup j s t sync none
@@ -162,5 +184,30 @@ tracking_works() {
 	filled s 4 4000 100
 }
 
+# What is written, fetched, filled and committed needs none.
+stream_works() {
+	pair 4M
+	disk m 1M
+	dm j "$(stream_line paused on)"
+	fail_slab 100
+	fill j 2 83 1
+	fill j 2 800 80
+	must dd if=/dev/null of="${dev[j]}" conv=notrunc,fsync status=none
+	tell j resume
+	bj_wait_state j concluded
+	fail_slab 0
+	expect j active target
+	gone j
+	filled t 1 0 83
+	filled t 2 83 1
+	filled t 1 84 716
+	filled t 2 800 80
+	filled t 1 880 7312
+	dm j "$(stream_line)"
+	bj_wait_state j concluded
+	filled j 2 800 80
+}
+
 bj_run mirrors backups "backups cbw_stored on checksum on granularity 4096" \
-	"backups spill SPILL checksum on" tracks views view_works tracking_works
+	"backups spill SPILL checksum on" tracks streams views view_works \
+	tracking_works stream_works
