@@ -258,6 +258,8 @@ base() {
 	trio
 	stream j s t m paused on
 	tell j unmark 8192 8192
+	# Not for being read either.
+	filled j 1
 	tell j resume
 	bj_wait_state j concluded
 	is "the end" "$(bj_status j result active dirty valid)" \
