@@ -26,6 +26,7 @@ static uint64_t now_cut, now_mode_seed, dice_state;
 static unsigned int now_broken;
 static const struct scenario * const all[] = {
 	proof_scenarios, mirror_scenarios, backup_scenarios, track_scenarios,
+	stream_scenarios,
 };
 
 uint64_t roll(uint64_t n)
@@ -121,7 +122,7 @@ static const struct {
 	int leg;		/* the seed, -1 = by chance */
 } modes[] = {
 	{ "drop", -1 }, { "keep", -1 }, { "only", S }, { "only", T },
-	{ "random", -1 }, { "random", -1 }, { "drop-one", -1 },
+	{ "only", M }, { "random", -1 }, { "random", -1 }, { "drop-one", -1 },
 	{ "drop-one", -1 }, { "tear-one", -1 }, { "tear-one", -1 },
 };
 #define NR_MODES	(sizeof(modes) / sizeof(modes[0]))

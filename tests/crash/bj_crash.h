@@ -15,7 +15,6 @@
 
 #define SECTORS		4096		/* of the device */
 #define BYTES		(SECTORS * SECTOR)
-#define MD_SECTORS	1024		/* of the device with metadata */
 #define NEVER		UINT64_MAX
 #define FILL		1		/* generation of what was there before;
 					 * ops[FILL] was never in flight
@@ -23,7 +22,7 @@
 #define MAX_OPS		8192
 #define MAX_EVENTS	8192
 
-enum { S, T, NR_LEGS };
+enum { S, T, M, NR_LEGS };
 
 enum kind { WRITE, ZERO, DISCARD, FLUSH };
 
@@ -66,7 +65,7 @@ struct scenario {
 };
 /* Each ends with one that has no name. */
 extern const struct scenario proof_scenarios[], mirror_scenarios[],
-	backup_scenarios[], track_scenarios[];
+	backup_scenarios[], track_scenarios[], stream_scenarios[];
 
 /*----------------------- crash_lab.c: the legs -----------------------*/
 
@@ -105,6 +104,8 @@ void job_create(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 int job_try_create(const char *line);
 void job_remove(void);
+/* What its device reads; the buffer is one for all. */
+const uint64_t *job_read(void);
 /* Both make an event. */
 int job_tell(const char *text);
 const char *job_look(void);
@@ -147,6 +148,8 @@ bool io_may_hold(uint64_t sector, int64_t found, const struct bounds *bounds);
 /* It may not: say so. False. */
 bool io_wrong(uint64_t sector, int64_t found, const struct bounds *bounds,
 	      const char *what);
+/* What was there before, everywhere. */
+extern const struct bounds io_first;
 /* Does an image of a leg keep within them? */
 bool io_judge(const uint64_t *image, const struct bounds *bounds,
 	      const char *what);

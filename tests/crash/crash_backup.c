@@ -42,7 +42,6 @@ static void run_stored(void)
 static bool judge(uint64_t cut, bool stored)
 {
 	const uint64_t *source = lab_read(S), *target;
-	static const struct bounds first;
 	struct bounds bounds;
 	uint64_t x;
 
@@ -51,13 +50,13 @@ static bool judge(uint64_t cut, bool stored)
 		return false;
 	target = lab_read(T);
 	if (event_over(cut, "is concluded completed"))
-		return io_judge(target, &first, "the image");
+		return io_judge(target, &io_first, "the image");
 	/* After a cancel nothing is saved any more. */
 	if (!stored || event_begun(cut, "cancel"))
 		return true;
 	for (x = 0; x < SECTORS; x++)
 		if (io_found(source, x) != FILL && io_found(target, x) != FILL)
-			return io_wrong(x, io_found(target, x), &first,
+			return io_wrong(x, io_found(target, x), &io_first,
 					"what was overwritten on the source");
 	return true;
 }

@@ -19,6 +19,8 @@
 struct op ops[MAX_OPS];
 unsigned int nr_ops = FILL + 1;
 
+const struct bounds io_first;
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t thread[THREADS];
 static _Atomic bool over;

@@ -88,6 +88,18 @@ void job_remove(void)
 		stuck("the job cannot be removed: %s", strerror(-r));
 }
 
+const uint64_t *job_read(void)
+{
+	int fd = open(job_node, O_RDONLY | O_DIRECT);
+	static void *image;
+
+	if (fd < 0 || (!image && posix_memalign(&image, 4096, BYTES)) ||
+	    pread(fd, image, BYTES, 0) != BYTES)
+		die(job_node);
+	close(fd);
+	return image;
+}
+
 int job_tell(const char *text)
 {
 	struct event *event = event_begin(text);

@@ -12,8 +12,9 @@
 
 char leg_node[NR_LEGS][32];
 
-static const char * const leg_name[NR_LEGS] = { "crash-s", "crash-t" };
-static int leg_fd[NR_LEGS] = { -1, -1 }, sequence_fd = -1;
+static const char * const leg_name[NR_LEGS] = { "crash-s", "crash-t",
+	"crash-m" };
+static int leg_fd[NR_LEGS] = { -1, -1, -1 }, sequence_fd = -1;
 static uint64_t *image[NR_LEGS];
 
 static void leg_open(int leg)
