@@ -54,6 +54,14 @@ enum bj_bug {
 	BJ_BUG_CBW_NOT_STORED = 21,
 	/* crash mirror-write-blocking: a write that failed leaves them clean */
 	BJ_BUG_FAILED_WRITE_CLEAN = 22,
+	/* crash stream: bits are written, and the data are not flushed */
+	BJ_BUG_VALID_BEFORE_DATA = 23,
+	/* crash stream: a flush does not wait for the bits */
+	BJ_BUG_FLUSH_WITHOUT_BITS = 24,
+	/* crash stream: a part of a region makes all of it valid */
+	BJ_BUG_PART_IS_VALID = 25,
+	/* crash stream: a discard shows what the target device had */
+	BJ_BUG_DISCARD_SHOWS = 26,
 };
 
 #ifdef BJ_BUGS

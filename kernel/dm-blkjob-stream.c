@@ -109,7 +109,8 @@ static int map_flush(struct bj_stream *stream, struct bj_io *io,
 		return end_now(bio, BLK_STS_IOERR);
 	bj_time_bio(job, bio);
 	bj_send_to(job, BJ_TARGET, io->sector, bio);
-	if (READ_ONCE(stream->over) || bj_valid_settled(&stream->valid))
+	if (READ_ONCE(stream->over) || bj_valid_settled(&stream->valid) ||
+	    bj_bug(BJ_BUG_FLUSH_WITHOUT_BITS))
 		return DM_MAPIO_REMAPPED;
 	bj_valid_hold(&stream->valid, bio);
 	return DM_MAPIO_SUBMITTED;
@@ -122,6 +123,8 @@ static bool partial(struct bj_stream *stream, const struct bj_io *io,
 	u64 mask = (1ULL << stream->job->region_shift) - 1;
 	u64 end = io->sector + io->nr_sectors;
 
+	if (bj_bug(BJ_BUG_PART_IS_VALID))
+		return false;
 	*region = first_of(stream, io);
 	if (io->sector & mask && !bj_valid_all(&stream->valid, *region, *region))
 		return true;
@@ -192,6 +195,10 @@ static int map_discard_absent(struct bj_stream *stream, struct bj_io *io,
 	if (end == first)
 		return end_now(bio, BLK_STS_OK);
 	end_at_region(stream, io, bio, end);
+	if (bj_bug(BJ_BUG_DISCARD_SHOWS)) {
+		bj_valid_add(&stream->valid, first, end - 1);
+		return end_now(bio, BLK_STS_OK);
+	}
 	/* A hint is not worth waiting for. */
 	if (!bj_busy_trylock(job->busy, io->sector, io->nr_sectors))
 		return end_now(bio, BLK_STS_OK);

@@ -162,7 +162,8 @@ static void commit_begin(struct bj_valid *valid)
 	take_waiting(valid, &valid->committing);
 	freeze(valid);
 	valid->ticket = bj_flush_ticket(valid->job);
-	valid->phase = COMMIT_FLUSH;
+	valid->phase = bj_bug(BJ_BUG_VALID_BEFORE_DATA) ? COMMIT_WRITE :
+							 COMMIT_FLUSH;
 	valid->due = 0;
 }
 

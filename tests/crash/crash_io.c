@@ -13,8 +13,8 @@
 #include <time.h>
 
 #define THREADS		2
-#define CHUNK_SECTORS	8		/* in turn of one thread and the other */
-#define HOT		512		/* sectors that are written most */
+#define CHUNK_SECTORS	32		/* in turn of one thread and the other */
+#define HOT		1024		/* sectors that are written most */
 
 struct op ops[MAX_OPS];
 unsigned int nr_ops = FILL + 1;
@@ -92,13 +92,18 @@ static struct op choose(int i)
 		return op;
 	}
 	op.fua = what < 25;
-	if (what >= 95)
-		op.kind = what >= 98 && !(io_flags & NO_DISCARDS) ? DISCARD :
+	if (what >= 92)
+		op.kind = what >= 96 && !(io_flags & NO_DISCARDS) ? DISCARD :
 								    ZERO;
 	chunk = throw(i, (throw(i, 3) ? HOT : SECTORS) /
 			 (CHUNK_SECTORS * THREADS)) * THREADS + i;
 	op.sector = throw(i, CHUNK_SECTORS);
 	op.nr = 1 + throw(i, CHUNK_SECTORS - op.sector);
+	/* What is of parts of regions may be dropped. */
+	if (op.kind != WRITE && throw(i, 2)) {
+		op.sector = 0;
+		op.nr = CHUNK_SECTORS;
+	}
 	op.sector += chunk * CHUNK_SECTORS;
 	return op;
 }

@@ -58,6 +58,9 @@ void lab_close(void)
 	int leg;
 
 	for (leg = 0; leg < NR_LEGS; leg++) {
+		if (!dm_simple(leg_name[leg], DM_TABLE_STATUS, 0))
+			printf("# leg %s: %s\n", leg_name[leg] + strlen("crash-"),
+			       dm_data() + sizeof(struct dm_target_spec));
 		if (leg_fd[leg] >= 0)
 			close(leg_fd[leg]);
 		dm_simple(leg_name[leg], DM_DEV_REMOVE, 0);
