@@ -232,7 +232,7 @@ int main(int argc, char **argv)
 	const struct scenario *list[64];
 	unsigned int states = 1500, total = 0, shares = 0, nr, i;
 	uint64_t seed = time(NULL);
-	const char *name = NULL;
+	const char *name = NULL, *run = NULL, *check = NULL, *log = "";
 	bool failed = false;
 	int at;
 
@@ -245,6 +245,12 @@ int main(int argc, char **argv)
 			run_states = strtoul(argv[at + 1], NULL, 0);
 		else if (!strcmp(argv[at], "--scenario"))
 			name = argv[at + 1];
+		else if (!strcmp(argv[at], "--kill-run"))
+			run = argv[at + 1];
+		else if (!strcmp(argv[at], "--kill-check"))
+			check = argv[at + 1];
+		else if (!strcmp(argv[at], "--log"))
+			log = argv[at + 1];
 		else
 			return usage();
 	}
@@ -257,6 +263,12 @@ int main(int argc, char **argv)
 	if (dm_open())
 		die("/dev/mapper/control");
 	now = list[0];
+	crash_seed = seed;
+	dice_state = mix(seed);
+	if (check)
+		return !kill_check(check, log);
+	if (run)
+		kill_run(run);
 	lab_open();
 	printf("TAP version 13\n1..%u\n", nr);
 	if (!name)

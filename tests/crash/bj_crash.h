@@ -67,11 +67,22 @@ struct scenario {
 extern const struct scenario proof_scenarios[], mirror_scenarios[],
 	backup_scenarios[], track_scenarios[], stream_scenarios[];
 
+/*------------- crash_kill.c: guests that are killed -------------*/
+
+/* Work until killed, and print a log of that. */
+void kill_run(const char *type);
+/* What the log says must be on the disks. */
+bool kill_check(const char *type, const char *log);
+/* A line of the log, if there is one. */
+void kill_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /*----------------------- crash_lab.c: the legs -----------------------*/
 
 extern char leg_node[NR_LEGS][32];
 
 void lab_open(void);
+/* Three disks in the place of the legs, and a counter for the sequence. */
+void lab_open_disks(void);
 void lab_close(void);
 /* The number of now. */
 uint64_t sequence(void);

@@ -48,6 +48,8 @@ static struct op *op_new(const struct op *op)
 	new->before = sequence();
 	new->after = NEVER;
 	nr_ops++;
+	kill_log("+ %td %d %u %u %d", new - ops, new->kind, new->sector, new->nr,
+		 new->fua);
 	pthread_mutex_unlock(&lock);
 	return new;
 }
@@ -76,7 +78,9 @@ static int op_do(int fd, const struct op *op, void *buffer)
 	case ZERO:
 		return ioctl(fd, BLKZEROOUT, range) ? -errno : 0;
 	case DISCARD:
-		return ioctl(fd, BLKDISCARD, range) ? -errno : 0;
+		/* A disk need not have it. */
+		return ioctl(fd, BLKDISCARD, range) && errno != EOPNOTSUPP ?
+		       -errno : 0;
 	default:
 		return fdatasync(fd) ? -errno : 0;
 	}
@@ -123,6 +127,7 @@ static void *consumer(void *arg)
 		if (r)
 			stuck("the consumer's operation %td failed: %s",
 			      new - ops, strerror(-r));
+		kill_log("- %td", new - ops);
 		if (!throw(i, 4))
 			nanosleep(&(struct timespec) {
 				  .tv_nsec = throw(i, 1000000) }, NULL);

@@ -26,6 +26,8 @@ static struct event *event_begin(const char *what)
 	snprintf(event->what, sizeof(event->what), "%s", what);
 	event->before = sequence();
 	event->after = NEVER;
+	if (strcmp(what, "is"))
+		kill_log("> %s", what);
 	return event;
 }
 
@@ -34,6 +36,7 @@ static void event_end(struct event *event, int r)
 	event->r = r;
 	event->after = sequence();
 	nr_events++;
+	kill_log("= %s", event->what);
 }
 
 static void nap(void)

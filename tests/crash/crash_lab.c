@@ -53,6 +53,20 @@ void lab_open(void)
 		die(SEQUENCE);
 }
 
+void lab_open_disks(void)
+{
+	int leg;
+
+	for (leg = 0; leg < NR_LEGS; leg++) {
+		snprintf(leg_node[leg], sizeof(leg_node[leg]), "/dev/vd%c",
+			 'a' + leg);
+		leg_fd[leg] = open(leg_node[leg], O_RDWR | O_DIRECT);
+		if (leg_fd[leg] < 0 ||
+		    posix_memalign((void **)&image[leg], 4096, BYTES))
+			die(leg_node[leg]);
+	}
+}
+
 void lab_close(void)
 {
 	int leg;
@@ -70,9 +84,13 @@ void lab_close(void)
 
 uint64_t sequence(void)
 {
+	static _Atomic uint64_t counter;
 	char text[32];
-	ssize_t n = pread(sequence_fd, text, sizeof(text) - 1, 0);
+	ssize_t n;
 
+	if (sequence_fd < 0)
+		return ++counter;
+	n = pread(sequence_fd, text, sizeof(text) - 1, 0);
 	if (n <= 0)
 		die(SEQUENCE);
 	text[n] = '\0';
@@ -85,6 +103,8 @@ const char *lab_tell(int leg, const char *format, ...)
 	va_list args;
 	int r;
 
+	if (sequence_fd < 0)
+		return "";	/* disks */
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
@@ -233,5 +253,7 @@ static void tell_entry(const struct entry *entry, void *arg)
 
 void lab_story(uint64_t sector)
 {
+	if (sequence_fd < 0)
+		return;
 	each_entry(tell_entry, &sector);
 }

@@ -7,21 +7,28 @@
 
 static char line[320], line_paused[320];
 
-static void run(void)
+/* From the seed alone: who comes later makes them again. */
+static void make_lines(void)
 {
 	static const unsigned int granularity[] = { 4096, 16384, 65536 };
-	unsigned int size = granularity[roll(3)], speed = 1U << 20 << roll(4);
+	uint64_t dice = mix(crash_seed);
+	unsigned int size = granularity[dice % 3];
 
-	lab_fill(S, crash_seed);
-	lab_fill(T, ~crash_seed);
-	lab_zero(M, SECTORS);
 	snprintf(line, sizeof(line),
 		 "0 %d blkjob stream %s 0 %s 0 8 metadata %s granularity %u speed %u copy_on_read %s",
-		 SECTORS, leg_node[S], leg_node[T], leg_node[M], size, speed,
-		 roll(2) ? "on" : "off");
+		 SECTORS, leg_node[S], leg_node[T], leg_node[M], size,
+		 1U << 20 << (dice >> 8) % 4, dice >> 16 & 1 ? "on" : "off");
 	snprintf(line_paused, sizeof(line_paused),
 		 "0 %d blkjob stream %s 0 %s 0 6 metadata %s granularity %u paused on",
 		 SECTORS, leg_node[S], leg_node[T], leg_node[M], size);
+}
+
+static void run(void)
+{
+	lab_fill(S, crash_seed);
+	lab_fill(T, ~crash_seed);
+	lab_zero(M, SECTORS);
+	make_lines();
 	lab_tell(S, "record");
 	job_create("%s", line);
 	io_begin(0);
@@ -69,6 +76,7 @@ static bool judge(uint64_t cut)
 	/* It is not needed any more. */
 	if (event_over(cut, "is concluded completed target"))
 		return io_judge(lab_read(T), &bounds, "the target device alone");
+	make_lines();
 	if (!load(cut, line_paused, &ok))
 		return ok;
 	ok = io_judge(job_read(), &bounds, "the device that goes on");

@@ -15,6 +15,7 @@ static const char * const names[] = { "a", "b", "c" };
 static char line[256];
 /* What a backup would have, that began when the checkpoint was there. */
 static uint64_t image[NR_NAMES][SECTORS * WORDS];
+static bool has_image[NR_NAMES];
 
 /* Nothing is being done to a checkpoint, after so many looks at most. */
 static bool settled(int tries)
@@ -71,6 +72,7 @@ static void begin(int i)
 	settle();
 	if (!early)
 		memcpy(image[i], lab_read(S), BYTES);
+	has_image[i] = true;
 	note_done("checkpoint", names[i]);
 }
 
@@ -81,13 +83,18 @@ static void delete(int i)
 	note_done("checkpoint-delete", names[i]);
 }
 
+static void make_line(void)
+{
+	snprintf(line, sizeof(line),
+		 "0 %d blkjob track %s 0 %s 0 2 granularity %d", SECTORS,
+		 leg_node[S], leg_node[T], GRANULARITY);
+}
+
 static void run(void)
 {
 	lab_fill(S, crash_seed);
 	lab_zero(T, SECTORS);
-	snprintf(line, sizeof(line),
-		 "0 %d blkjob track %s 0 %s 0 2 granularity %d", SECTORS,
-		 leg_node[S], leg_node[T], GRANULARITY);
+	make_line();
 	lab_tell(S, "record");
 	job_create("%s", line);
 	io_begin(0);
@@ -165,16 +172,26 @@ static void ask_changed(const char *name, bool *changed)
 	}
 }
 
+/* Of what the backup has; or by what the consumer has done, if there is none. */
+static bool is_same(int i, uint64_t x, const uint64_t *source, uint64_t done)
+{
+	int64_t found;
+
+	if (has_image[i])
+		return !memcmp(source + x * WORDS, image[i] + x * WORDS, SECTOR);
+	found = io_found(source, x);
+	return found <= FILL || ops[found].before < done;
+}
+
 /* What is not said to have changed is what the backup has. */
-static bool judge_bits(int i, const uint64_t *source)
+static bool judge_bits(int i, const uint64_t *source, uint64_t done)
 {
 	static bool changed[SECTORS];
 	uint64_t x;
 
 	ask_changed(names[i], changed);
 	for (x = 0; x < SECTORS; x++) {
-		if (changed[x] || !memcmp(source + x * WORDS,
-					  image[i] + x * WORDS, SECTOR))
+		if (changed[x] || is_same(i, x, source, done))
 			continue;
 		broken("since checkpoint %s sector %llu has changed from %lld to %lld, and is not said to",
 		       names[i], (unsigned long long)x,
@@ -206,14 +223,16 @@ static bool judge_checkpoint(uint64_t cut, int i, const uint64_t *source)
 	/* Of any other one nobody knows when its instant was. */
 	if (!done || strcmp(state, "active"))
 		return true;
-	return judge_bits(i, source);
+	return judge_bits(i, source, done->after);
 }
 
 /* Begin a job on what is left; 0 if there were no metadata yet. */
 static bool load(uint64_t cut)
 {
-	int r = job_try_create(line);
+	int r;
 
+	make_line();
+	r = job_try_create(line);
 	if (!r)
 		return true;
 	/* Nobody has been told that there are any. */
