@@ -82,35 +82,43 @@ void stuck(const char *format, ...)
 
 /*----------------------------- Moments ----------------------------*/
 
-static uint64_t moment[MAX_MOMENTS];
-static unsigned int nr_moments;
+struct moments {
+	uint64_t at[MAX_MOMENTS];
+	unsigned int nr;
+};
 
-static void add_moment(uint64_t at)
+static struct moments said;	/* when the job had said something */
+static struct moments stable;	/* when a leg or the consumer had a flush */
+
+static void add_moment(struct moments *moments, uint64_t at)
 {
-	if (at != NEVER && nr_moments < MAX_MOMENTS)
-		moment[nr_moments++] = at;
+	if (at == NEVER || moments->nr == MAX_MOMENTS ||
+	    (moments->nr && moments->at[moments->nr - 1] == at))
+		return;
+	moments->at[moments->nr++] = at;
 }
 
-/* When something was said or became stable. */
 static void find_moments(void)
 {
 	unsigned int i;
 
-	nr_moments = lab_moments(moment, MAX_MOMENTS / 2);
+	said.nr = 0;
 	for (i = 0; i < nr_events; i++) {
-		add_moment(events[i].before + 1);
-		add_moment(events[i].after);
-		add_moment(events[i].after);
+		add_moment(&said, events[i].before + 1);
+		add_moment(&said, events[i].after);
 	}
+	stable.nr = lab_moments(stable.at, MAX_MOMENTS / 2);
 	for (i = FILL + 1; i < nr_ops; i++)
 		if (ops[i].kind == FLUSH || ops[i].fua)
-			add_moment(ops[i].after);
+			add_moment(&stable, ops[i].after);
 }
 
+/* What is said of the job is most of what is judged. */
 static uint64_t choose_moment(uint64_t first, uint64_t last)
 {
-	uint64_t at = roll(4) ? moment[roll(nr_moments)] :
-				first + roll(last - first + 1);
+	const struct moments *moments = roll(3) ? &said : &stable;
+	uint64_t at = roll(4) && moments->nr ? moments->at[roll(moments->nr)] :
+					       first + roll(last - first + 1);
 
 	return at < first ? first : at;
 }
