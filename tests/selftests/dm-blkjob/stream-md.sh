@@ -37,7 +37,7 @@ refused() {
 	must_fail EINVAL "mirror job has no option metadata" bj_dm create \
 		"${BJ_PREFIX}x" "$(line s t metadata "${dev[m]}")"
 	stream j s t m paused on
-	refused_stream EBUSY "metadata device .* is the target device of another" s n m
+	refused_stream EBUSY "metadata device .* is the metadata device of another" s n m
 	refused_stream EBUSY "target device .* is the target device of another" s t n
 	sum=$(md_sum)
 	is "what was refused" "$(md_sum)" "$sum"
