@@ -188,10 +188,10 @@ parallel() {
 		ends 0 '' resume "${ids[i]}"
 		background "end$i" complete "${ids[i]}"
 	done
-	unload l
 	for i in 1 3 4; do
 		ended "end$i" 0 'is now on'
 	done
+	unload l
 	verify x1 l
 	verify t1 l
 	for i in 2 3 4; do
