@@ -381,7 +381,7 @@ refused() {
 	ends 3 'there are no metadata' recover "${dev[m]}"
 	fill m 9
 	ends 3 'something else than metadata.*--force' stream "${dev[u]}" \
-		"${dev[t]}" --metadata "${dev[m]}" --force=
+		"${dev[t]}" --metadata "${dev[m]}"
 	is "table of u" "$(table u)" "$before"
 	filled m 9
 	nothing_left
