@@ -46,6 +46,21 @@ in_running() {
 	filled s 3 100 1000
 }
 
+in_backup() {
+	pair
+	backup j s lt speed 2097152
+	bj_wait j 'offset>500000'
+	ctl suspend lt
+	tell j set speed 0
+	bj_wait j busy=1
+	consumer_lives 2
+	force
+	consumer_lives 3
+	ctl resume lt
+	gone j
+	filled s 3 100 1000
+}
+
 in_ready() {
 	pair
 	mirror j s lt
@@ -121,6 +136,6 @@ suspend_of_the_job() {
 	gone j
 }
 
-conformance 109 112
-bj_run in_running in_ready in_waiting "in_step ready" "in_step pending" \
-	comes_back suspend_of_the_job
+conformance 109 110 112
+bj_run in_running in_backup in_ready in_waiting "in_step ready" \
+	"in_step pending" comes_back suspend_of_the_job
