@@ -105,6 +105,7 @@ static int check_no_job(const struct dm_dev *dev, const char *label,
 			struct job *tracker)
 {
 	autofree struct job *jobs = NULL;
+	const struct job *other = NULL;
 	size_t n, i;
 	int err = job_list(&jobs, &n);
 
@@ -113,13 +114,18 @@ static int check_no_job(const struct dm_dev *dev, const char *label,
 		    !jobs[i].by_hand && !jobs[i].below &&
 		    !strcmp(jobs[i].st.type, "track"))
 			*tracker = jobs[i];
-		else if (jobs[i].user.devno == dev->devno ||
-		    jobs[i].dev.devno == dev->devno ||
-		    (!jobs[i].by_hand && job_old_source(&jobs[i]) == dev->devno))
-			return fail(EX_REFUSED,
-				    "%s already has job %s; see: blkjob status %s",
-				    label, jobs[i].id, jobs[i].id);
+		/* The upper one, if there are two. */
+		else if ((!other || other->below) &&
+			 (jobs[i].user.devno == dev->devno ||
+			  jobs[i].dev.devno == dev->devno ||
+			  (!jobs[i].by_hand &&
+			   job_old_source(&jobs[i]) == dev->devno)))
+			other = &jobs[i];
 	}
+	if (!err && other)
+		return fail(EX_REFUSED,
+			    "%s already has job %s; see: blkjob status %s",
+			    label, other->id, other->id);
 	return err;
 }
 
