@@ -170,9 +170,9 @@ partitions() {
 	part=${dev[s]}p1
 	must timeout 10 sh -c "until [ -b $part ]; do sleep 0.05; done"
 	# A partition and its disk cannot both be opened for ourselves ...
-	no EBUSY 'target device .* cannot be opened' \
+	no EBUSY 'source .* cannot be opened' \
 		"0 4096 blkjob mirror ${dev[s]} 0 $part 0"
-	no EBUSY 'target device .* cannot be opened' \
+	no EBUSY 'source .* cannot be opened' \
 		"0 4096 blkjob mirror $part 0 ${dev[s]} 10240"
 	# ... two partitions can.
 	must addpart "${dev[s]}" 2 10240 8192
