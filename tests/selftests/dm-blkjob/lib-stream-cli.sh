@@ -74,5 +74,5 @@ number() {
 
 # What the source held in the end is what it holds still.
 sum() {
-	sha256sum <"${dev[$1]}"
+	dd if="${dev[$1]}" bs=64K iflag=direct status=none | sha256sum
 }

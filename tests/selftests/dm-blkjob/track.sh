@@ -477,7 +477,7 @@ refused() {
 	refused_track EINVAL "overlap" s s
 	refused_track ENOSPC "has 16 sectors, at least 32 are needed" s o
 	track j s m identity one
-	refused_track EBUSY "is the target device of another job" n m
+	refused_track EBUSY "is the metadata device of another job" n m
 	refuses j EINVAL "not known" checkpoint
 	refuses j EPERM "no name" checkpoint a/b
 	refuses j EPERM "no name" checkpoint "$(printf 'x%.0s' {1..64})"
