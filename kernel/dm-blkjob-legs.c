@@ -288,6 +288,11 @@ int bj_legs_open_spill(struct blkjob *job, struct bj_leg *leg, const char *path,
 	unsigned int i;
 	int r;
 
+	/* And dm would replace the dm_dev of a leg, see bj_legs_open(). */
+	if (!(dm_table_get_mode(job->ti->table) & BLK_OPEN_WRITE))
+		return refuse(error, -EROFS,
+			      "%s %.60s has no use in a table that is read-only",
+			      what, path);
 	r = open_device(job, leg, what, path, BLK_OPEN_READ | BLK_OPEN_WRITE,
 			error);
 	if (!r)

@@ -46,7 +46,7 @@ struct bj_claim {
 	u64 last;
 	bool writes;
 	bool alone;			/* nor may anybody else have it */
-	const char *what;		/* constant */
+	const char *what;		/* claims_lock; what it is to its job */
 };
 
 struct bj_leg {

@@ -406,6 +406,9 @@ refused() {
 		spill "${dev[blocks]}"
 	no EINVAL 'cbw_stored waits for the target device' cbw_stored on \
 		spill "${dev[p]}"
+	must_fail EROFS 'spill device .* has no use in a table that is read-only' \
+		bj_dm create-ro "${BJ_PREFIX}n" \
+		"$(type_line backup s t spill "${dev[s]}")"
 	no EINVAL 'option spill is given twice' spill "${dev[p]}" spill /dev/x
 	must_fail EINVAL 'a mirror job has no option spill' bj_dm create \
 		"${BJ_PREFIX}n" "$(line s t spill "${dev[p]}")"
