@@ -31,24 +31,10 @@ force() {
 	holds "$since < ${BJ_HANG_MS:-5000}"
 }
 
+# in_running mirror|backup
 in_running() {
 	pair
-	mirror j s lt speed 2097152
-	bj_wait j 'offset>500000'
-	ctl suspend lt
-	tell j set speed 0
-	bj_wait j busy=1
-	consumer_lives 2
-	force
-	consumer_lives 3
-	ctl resume lt
-	gone j
-	filled s 3 100 1000
-}
-
-in_backup() {
-	pair
-	backup j s lt speed 2097152
+	"$1" j s lt speed 2097152
 	bj_wait j 'offset>500000'
 	ctl suspend lt
 	tell j set speed 0
@@ -137,5 +123,5 @@ suspend_of_the_job() {
 }
 
 conformance 109 110 112
-bj_run in_running in_backup in_ready in_waiting "in_step ready" \
-	"in_step pending" comes_back suspend_of_the_job
+bj_run "in_running mirror" "in_running backup" in_ready in_waiting \
+	"in_step ready" "in_step pending" comes_back suspend_of_the_job
