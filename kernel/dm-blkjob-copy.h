@@ -106,6 +106,8 @@ bool bj_spill_take(struct bj_slot *slot);
 enum bj_spill_next bj_spill_ended(struct bj_slot *slot);
 /* Nobody wants what is spilled of the extent, or of all (NULL), any more. */
 void bj_spill_drop(struct blkjob *job, struct bj_extent *extent);
+/* May sleep. The slot's piece, there or back. */
+void bj_spill_submit(struct bj_slot *slot);
 /* Begin to bring back what there are buffers for. */
 void bj_spill_move(struct blkjob *job);
 
@@ -121,5 +123,8 @@ void bj_slot_queue(struct bj_slot *slot, enum bj_side side);
 /* Read or write the whole piece, at this sector. May sleep; ends likewise. */
 void bj_slot_submit_at(struct bj_slot *slot, struct block_device *bdev,
 		       sector_t sector);
+void bj_submitter_init(struct bj_submitter *submitter);
+/* By it: to the leg, or to or from the spill device. */
+void bj_submitter_add(struct bj_submitter *submitter, struct bj_slot *slot);
 
 #endif

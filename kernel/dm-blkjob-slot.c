@@ -273,8 +273,9 @@ void bj_slot_submit_at(struct bj_slot *slot, struct block_device *bdev,
 		submit_bio(&slot->bio);
 }
 
-static void slot_submit(struct bj_slot *slot, enum bj_side side)
+static void slot_submit(struct bj_slot *slot)
 {
+	enum bj_side side = slot->writing ? BJ_TARGET : BJ_SOURCE;
 	struct blkjob *job = slot->job;
 	struct block_device *bdev = bj_bdev(job, side);
 	sector_t first = bj_leg_sector(job, side, slot->sector);
@@ -298,36 +299,40 @@ static void slot_submit(struct bj_slot *slot, enum bj_side side)
 	submit_bio(bio);
 }
 
-static void submit_queued(struct bj_submitter *submitter, enum bj_side side)
+static void submit_queued(struct work_struct *work)
 {
+	struct bj_submitter *submitter =
+		container_of(work, struct bj_submitter, work);
 	struct llist_node *node = llist_del_all(&submitter->slots);
 	struct bj_slot *slot, *next;
 	struct blk_plug plug;
 
 	node = llist_reverse_order(node);
 	blk_start_plug(&plug);
-	llist_for_each_entry_safe(slot, next, node, queued)
-		slot_submit(slot, side);
+	llist_for_each_entry_safe(slot, next, node, queued) {
+		if (slot->spilled)
+			bj_spill_submit(slot);
+		else
+			slot_submit(slot);
+	}
 	blk_finish_plug(&plug);
 }
 
-static void submit_reads(struct work_struct *work)
+void bj_submitter_init(struct bj_submitter *submitter)
 {
-	submit_queued(container_of(work, struct bj_submitter, work), BJ_SOURCE);
+	INIT_WORK(&submitter->work, submit_queued);
 }
 
-static void submit_writes(struct work_struct *work)
+void bj_submitter_add(struct bj_submitter *submitter, struct bj_slot *slot)
 {
-	submit_queued(container_of(work, struct bj_submitter, work), BJ_TARGET);
+	if (llist_add(&slot->queued, &submitter->slots))
+		queue_work(slot->job->wq, &submitter->work);
 }
 
 void bj_slot_queue(struct bj_slot *slot, enum bj_side side)
 {
-	struct bj_submitter *submitter = &slot->job->pipe.submitter[side];
-
 	slot->writing = side == BJ_TARGET;
-	if (llist_add(&slot->queued, &submitter->slots))
-		queue_work(slot->job->wq, &submitter->work);
+	bj_submitter_add(&slot->job->pipe.submitter[side], slot);
 }
 
 /* Largest request of both devices, in bytes. */
@@ -390,8 +395,8 @@ int bj_slots_init(struct blkjob *job)
 {
 	struct bj_pipe *pipe = &job->pipe;
 
-	INIT_WORK(&pipe->submitter[BJ_SOURCE].work, submit_reads);
-	INIT_WORK(&pipe->submitter[BJ_TARGET].work, submit_writes);
+	bj_submitter_init(&pipe->submitter[BJ_SOURCE]);
+	bj_submitter_init(&pipe->submitter[BJ_TARGET]);
 	INIT_LIST_HEAD(&pipe->kept);
 	INIT_LIST_HEAD(&pipe->stored);
 	if (!job->type->copies)

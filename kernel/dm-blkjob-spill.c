@@ -15,7 +15,7 @@
  * not work, or memory is lacking, a piece goes to the target device at once, as
  * without one. What cannot be read back is lost, and the job fails.
  *
- * All of it is the worker's, but for the constructor and submit_spilled().
+ * All of it is the worker's, but for the constructor and bj_spill_submit().
  */
 #include <linux/bitmap.h>
 
@@ -109,32 +109,18 @@ static void spilled_free(struct bj_spill *spill, struct bj_spilled *spilled)
 
 /*---------------------------- There, back --------------------------*/
 
-static void submit_spilled(struct work_struct *work)
+void bj_spill_submit(struct bj_slot *slot)
 {
-	struct bj_submitter *submitter =
-		container_of(work, struct bj_submitter, work);
-	struct bj_spill *spill =
-		container_of(submitter, struct bj_spill, submitter);
-	struct llist_node *node = llist_del_all(&submitter->slots);
-	struct bj_slot *slot, *next;
-	struct blk_plug plug;
+	struct bj_spill *spill = slot->job->spill;
 
-	node = llist_reverse_order(node);
-	blk_start_plug(&plug);
-	llist_for_each_entry_safe(slot, next, node, queued)
-		bj_slot_submit_at(slot, spill->leg.dev->bdev,
-				  slot->spilled->place *
-				  (spill->place_bytes >> SECTOR_SHIFT));
-	blk_finish_plug(&plug);
+	bj_slot_submit_at(slot, spill->leg.dev->bdev, slot->spilled->place *
+			  (spill->place_bytes >> SECTOR_SHIFT));
 }
 
 static void spill_queue(struct bj_slot *slot, bool writing)
 {
-	struct bj_spill *spill = slot->job->spill;
-
 	slot->writing = writing;
-	if (llist_add(&slot->queued, &spill->submitter.slots))
-		queue_work(slot->job->wq, &spill->submitter.work);
+	bj_submitter_add(&slot->job->spill->submitter, slot);
 }
 
 bool bj_spill_take(struct bj_slot *slot)
@@ -345,7 +331,7 @@ int bj_spill_init(struct blkjob *job, char *error)
 	job->spill = spill;
 	INIT_LIST_HEAD(&spill->queue);
 	INIT_LIST_HEAD(&spill->leg.claim.list);
-	INIT_WORK(&spill->submitter.work, submit_spilled);
+	bj_submitter_init(&spill->submitter);
 	r = bj_legs_open_spill(job, &spill->leg, path, error);
 	if (!r)
 		r = check_device(job, spill, path, error);
