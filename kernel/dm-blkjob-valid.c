@@ -219,6 +219,8 @@ static bool write_next(struct bj_valid *valid)
 					  generation, map->sequence[block],
 					  block, slot);
 		}
+		/* The checksums of a batch take long. */
+		cond_resched();
 	}
 	if (!md->nr)
 		return false;
