@@ -249,7 +249,9 @@ static bool legs_full(struct blkjob *job)
 /*
  * A region may be more than the speed limit allows in one go. And a window of
  * latency control is made of several pieces, that do not end all at once; but
- * less than one request of the device takes as long as that.
+ * less than one request of the device takes as long as that. And there are only
+ * so many slots: where the window is large, for a device that is far away, they
+ * have to be fuller.
  */
 static u64 piece_max_bytes(struct blkjob *job)
 {
@@ -257,11 +259,16 @@ static u64 piece_max_bytes(struct blkjob *job)
 	unsigned int most = job->pipe.lane[BJ_SWEEP].slot_bytes;
 	u64 unit = bj_pace_unit(&job->pace, most);
 	u64 window = READ_ONCE(job->window.bytes);
+	u64 request = job->pipe.request_bytes;
+	u64 share;
 
-	if (window != U64_MAX)
-		unit = min3(unit, (u64)job->pipe.request_bytes,
+	if (window != U64_MAX) {
+		share = div_u64(window, bj_slots_most(job, BJ_SWEEP));
+		request *= max(div_u64(share, request), 1ULL);
+		unit = min3(unit, request,
 			    max_t(u64, round_down(window / BJ_WINDOW_PIECES,
 						  SZ_4K), SZ_64K));
+	}
 	return min_t(u64, round_up(unit, max_t(unsigned int, block, SZ_4K)),
 		     most);
 }

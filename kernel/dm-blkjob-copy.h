@@ -113,6 +113,8 @@ void bj_spill_move(struct blkjob *job);
 
 /* dm-blkjob-slot.c */
 int bj_slots_init(struct blkjob *job);
+/* How many a lane may have. */
+unsigned int bj_slots_most(struct blkjob *job, unsigned int lane);
 /* A free slot, or NULL if all that the lane may have are in use. */
 struct bj_slot *bj_slot_get(struct blkjob *job, struct bj_lane *lane);
 void bj_slot_put(struct bj_slot *slot);

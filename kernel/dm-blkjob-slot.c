@@ -101,6 +101,13 @@ static u64 lane_share(struct blkjob *job)
 	return div_u64(READ_ONCE(job->opt.buf_size), max(nr, 1U));
 }
 
+unsigned int bj_slots_most(struct blkjob *job, unsigned int lane)
+{
+	u64 nr = div_u64(lane_share(job), job->pipe.lane[lane].slot_bytes);
+
+	return clamp_t(u64, nr, 1, UINT_MAX);
+}
+
 struct bj_slot *bj_slot_get(struct blkjob *job, struct bj_lane *lane)
 {
 	struct bj_slot *slot;

@@ -26,7 +26,9 @@ struct bj_window {
 	u64 under_load;		/* ... when the consumer is at work */
 	bool growing;		/* no limit was found yet: twice as much */
 	unsigned int quiet;	/* ticks without an I/O */
-	unsigned int settle;	/* ticks to let go by, I/Os of before are in them */
+	u64 since;		/* what began before that is not counted */
+	u64 last_tick;
+	u64 longest_ns;		/* I/O since the last probe, with that */
 	u64 ios;		/* since the last judgement */
 	u64 slow;
 	/* The p99 without a copy: what was longest in some short breaks of it. */

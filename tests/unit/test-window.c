@@ -6,12 +6,13 @@
 #include "dm-blkjob-window.h"
 #include "unit.h"
 
-#define PLACES		8
-#define SERVICE_NS	(400 * 1000ULL)
+#define PLACES		64
 #define JITTER_NS	20000
 #define REQUEST		(124ULL << 10)
 #define MAX_QUEUE	200000
 
+static unsigned int places = 8;
+static u64 service_ns = 400 * 1000ULL;
 static struct bj_window control;
 static struct bj_window_seen seen;
 
@@ -60,7 +61,7 @@ static void ended(unsigned int i, bool load)
 	seen.slow += control.limit_ns && ns > control.limit_ns;
 	seen.max_ns = max(seen.max_ns, ns);
 	d.ios++;
-	d.over += ns > (SERVICE_NS + JITTER_NS) * control.bound / 100;
+	d.over += ns > (service_ns + JITTER_NS) * control.bound / 100;
 	d.worst = max(d.worst, ns);
 	d.begun = 0;
 }
@@ -80,18 +81,18 @@ static void run(u64 ns, bool load)
 			d.begun = d.now;
 			enqueue(true);
 		}
-		for (i = 0; i < PLACES; i++)
+		for (i = 0; i < places; i++)
 			if (!d.end[i] && d.head != d.tail) {
 				d.theirs[i] = d.queue[d.head++ % MAX_QUEUE];
-				d.end[i] = d.now + SERVICE_NS +
+				d.end[i] = d.now + service_ns +
 					   unit_random() % JITTER_NS;
 			}
 		next = min(d.next_tick, until);
-		for (i = 0; i < PLACES; i++)
+		for (i = 0; i < places; i++)
 			if (d.end[i])
 				next = min(next, d.end[i]);
 		d.now = next;
-		for (i = 0; i < PLACES; i++)
+		for (i = 0; i < places; i++)
 			if (d.end[i] && d.end[i] <= d.now)
 				ended(i, load);
 		if (d.now >= d.next_tick) {
@@ -112,7 +113,7 @@ static void forget(void)
 
 static u64 device_limit(u64 ns)
 {
-	return REQUEST * PLACES * (ns / SERVICE_NS);
+	return REQUEST * places * (ns / service_ns);
 }
 
 static void begin(unsigned int bound)
@@ -128,7 +129,7 @@ static void no_bound(void)
 	control.bytes = U64_MAX;
 	run(NSEC_PER_SEC, true);
 	CHECK_EQ(control.bytes, U64_MAX);
-	CHECK(d.worst > 10 * SERVICE_NS, "%llu ns", d.worst);
+	CHECK(d.worst > 10 * service_ns, "%llu ns", d.worst);
 }
 
 /* One in a hundred at most is above the bound, and the copy is not starved. */
@@ -147,6 +148,26 @@ static void keeps_bound(void)
 		      "bound %u: %llu of %llu", bounds[i], d.copied,
 		      device_limit(5ULL * NSEC_PER_SEC));
 	}
+}
+
+/* The same with a device that is far away: 50 I/Os of the consumer a second. */
+static void keeps_bound_of_slow(void)
+{
+	places = PLACES;
+	service_ns = 20 * NSEC_PER_MSEC;
+	begin(150);
+	run(30ULL * NSEC_PER_SEC, true);
+	CHECK(control.limit_ns > 28 * NSEC_PER_MSEC &&
+	      control.limit_ns < 31 * NSEC_PER_MSEC, "%llu", control.limit_ns);
+	forget();
+	run(30ULL * NSEC_PER_SEC, true);
+	CHECK(d.over * 100 <= d.ios * 3 / 2, "%u of %u", d.over, d.ios);
+	CHECK(d.copied >= device_limit(30ULL * NSEC_PER_SEC) * 6 / 10,
+	      "%llu of %llu", d.copied, device_limit(30ULL * NSEC_PER_SEC));
+	run(250 * NSEC_PER_MSEC, false);
+	CHECK_EQ(control.bytes, U64_MAX);
+	places = 8;
+	service_ns = 400 * 1000;
 }
 
 static void full_speed_when_idle(void)
@@ -208,6 +229,7 @@ static void changed(void)
 static const struct unit_case cases[] = {
 	{ "window: no bound", no_bound },
 	{ "window: keeps the bound", keeps_bound },
+	{ "window: keeps the bound of a slow device", keeps_bound_of_slow },
 	{ "window: full speed when idle", full_speed_when_idle },
 	{ "window: no answer", no_answer },
 	{ "window: now and then", now_and_then },
