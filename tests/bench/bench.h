@@ -20,6 +20,7 @@
 /* sys.c: the guest's kernel */
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void sys_init(void);
+bool sys_have(const char *module);
 bool sys_have_blkjob(void);
 void sys_write(const char *path, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -97,7 +98,8 @@ struct foreground;
 struct foreground *foreground_start(const char *path, bool write, uint64_t span);
 void foreground_stop(struct foreground *f);
 void foreground_free(struct foreground *f);
-double foreground_p99(const struct foreground *f);
+double foreground_p99(struct foreground *f);
+double foreground_p99_of(struct foreground *const *f, unsigned int several);
 uint64_t foreground_unsettled(const struct foreground *f, double bound_us);
 
 /* report.c: the table */
@@ -126,6 +128,7 @@ void bench_b6(void);
 void bench_b7(void);
 void bench_b8(void);
 void bench_b10(void);
+void bench_b11(void);
 void bench_b12(void);
 void bench_b13(void);
 void bench_speed(void);

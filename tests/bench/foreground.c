@@ -25,11 +25,14 @@ struct foreground {
 	bool write;
 	uint64_t blocks;
 	uint64_t started;
+	uint64_t seed;
 	volatile bool stop;
 	unsigned int nr;
 	uint64_t begun[LOG];
 	uint64_t ns[LOG];
 };
+
+static unsigned int running;	/* each has places of its own */
 
 static uint64_t random_next(uint64_t *random)
 {
@@ -41,7 +44,7 @@ static void *foreground_main(void *arg)
 {
 	struct foreground *f = arg;
 	char *mem = load_buffer(BLOCK);
-	uint64_t random = 1, at, start;
+	uint64_t random = f->seed, at, start;
 	struct timespec ts = { 0 };
 	ssize_t done;
 
@@ -68,6 +71,7 @@ struct foreground *foreground_start(const char *path, bool write, uint64_t span)
 	if (!f)
 		die("no memory for the foreground");
 	f->write = write;
+	f->seed = ++running;
 	f->blocks = span / BLOCK;
 	f->fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
 	f->started = now_ns();
@@ -80,6 +84,7 @@ void foreground_stop(struct foreground *f)
 {
 	f->stop = true;
 	pthread_join(f->thread, NULL);
+	running--;
 	close(f->fd);
 	if (f->nr < 100 || f->nr == LOG)
 		die("%u I/Os: no figures", f->nr);
@@ -97,19 +102,26 @@ static int by_size(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-/* In us. */
-double foreground_p99(const struct foreground *f)
+/* Of all I/Os of several, in us. */
+double foreground_p99_of(struct foreground *const *f, unsigned int several)
 {
-	uint64_t *sorted = malloc(f->nr * sizeof(*sorted));
+	uint64_t *sorted = malloc(several * LOG * sizeof(*sorted));
+	unsigned int i, nr = 0;
 	double p99;
 
 	if (!sorted)
 		die("no memory to sort");
-	memcpy(sorted, f->ns, f->nr * sizeof(*sorted));
-	qsort(sorted, f->nr, sizeof(*sorted), by_size);
-	p99 = sorted[f->nr * 99 / 100] / 1e3;
+	for (i = 0; i < several; nr += f[i++]->nr)
+		memcpy(sorted + nr, f[i]->ns, f[i]->nr * sizeof(*sorted));
+	qsort(sorted, nr, sizeof(*sorted), by_size);
+	p99 = sorted[nr * 99 / 100] / 1e3;
 	free(sorted);
 	return p99;
+}
+
+double foreground_p99(struct foreground *f)
+{
+	return foreground_p99_of(&f, 1);
 }
 
 /* ns from the start after which one in a hundred at most was too slow. */

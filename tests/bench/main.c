@@ -21,6 +21,7 @@ static const struct {
 	{ "b7", bench_b7 },
 	{ "b8", bench_b8 },
 	{ "b10", bench_b10 },
+	{ "b11", bench_b11 },
 	{ "b12", bench_b12 },
 	{ "b13", bench_b13 },
 	{ "speed", bench_speed },

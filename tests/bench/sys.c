@@ -33,9 +33,17 @@ void sys_init(void)
 		die("configfs: %s", strerror(errno));
 }
 
+bool sys_have(const char *module)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/module/%s", module);
+	return !access(path, F_OK);
+}
+
 bool sys_have_blkjob(void)
 {
-	return !access("/sys/module/dm_blkjob", F_OK);
+	return sys_have("dm_blkjob");
 }
 
 void sys_write(const char *path, const char *fmt, ...)
