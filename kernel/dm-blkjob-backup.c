@@ -278,8 +278,8 @@ static bool step_last(struct bj_backup *backup, enum blkjob_state state)
 		return false;
 	}
 	if (!backup->ticket)
-		backup->ticket = bj_flush_ticket(job);
-	if (!bj_flushed(job, backup->ticket))
+		backup->ticket = bj_flush_ticket(bj_flush_of(job, BJ_TARGET));
+	if (!bj_flushed(bj_flush_of(job, BJ_TARGET), backup->ticket))
 		return false;
 	spin_lock_irq(&job->lock);
 	done = job->state == state;

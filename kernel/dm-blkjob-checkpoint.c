@@ -160,10 +160,12 @@ static void begin_instant(struct bj_track *track)
  */
 static bool begin_flushed(struct bj_track *track)
 {
+	struct bj_flush *flush = bj_flush_of(track->job, BJ_SOURCE);
+
 	if (!track->ticket)
-		track->ticket = bj_flush_ticket(track->job);
+		track->ticket = bj_flush_ticket(flush);
 	return bj_bug(BJ_BUG_CHECKPOINT_NOT_FLUSHED) ||
-	       bj_flushed(track->job, track->ticket);
+	       bj_flushed(flush, track->ticket);
 }
 
 /* Phases of BEGIN. */

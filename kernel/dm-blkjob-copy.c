@@ -422,9 +422,9 @@ bool bj_pipe_run(struct blkjob *job)
 	bool moved;
 	u64 wait;
 
-	moved = !llist_empty(&job->pipe.done) || READ_ONCE(job->flush.ended);
+	moved = !llist_empty(&job->pipe.done);
 	latency_tick(job);
-	bj_flush_reap(job);
+	moved |= bj_flush_reap(job);
 	bj_extents_flushed(job);
 	reap(job);
 	issue_urgent(job);

@@ -55,7 +55,7 @@ struct bj_slot {
 
 /* dm-blkjob-flush.c, and in dm-blkjob.h */
 void bj_flush_init(struct blkjob *job);
-void bj_flush_reap(struct blkjob *job);
+bool bj_flush_reap(struct blkjob *job);
 
 /* dm-blkjob-extent.c */
 /* The next extent of the sweep, taken out of the map; NULL: there is none. */

@@ -399,7 +399,7 @@ void bj_extent_done(struct blkjob *job, struct bj_extent *extent)
 {
 	if (job->pipe.clear_at == BJ_CLEAR_FLUSHED && !extent->status &&
 	    !extent->abandoned) {
-		extent->ticket = bj_flush_ticket(job);
+		extent->ticket = bj_flush_ticket(bj_flush_of(job, BJ_TARGET));
 		list_add_tail(&extent->list, &job->pipe.stored);
 		return;
 	}
@@ -416,7 +416,8 @@ void bj_extents_flushed(struct blkjob *job)
 	list_for_each_entry_safe(extent, next, &job->pipe.stored, list) {
 		if (READ_ONCE(job->state) >= BLKJOB_ABORTING)
 			extent->abandoned = true;
-		else if (!bj_flushed(job, extent->ticket))
+		else if (!bj_flushed(bj_flush_of(job, BJ_TARGET),
+				     extent->ticket))
 			return;
 		list_del(&extent->list);
 		extent_end(job, extent);

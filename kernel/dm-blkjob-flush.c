@@ -1,40 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The cache of the leg where the job's data go, which is the target device if
- * the job copies: one flush at a time, for all who wait for one. The worker's,
- * but for the end of the bio.
+ * The caches of the legs: one flush of each at a time, for all who wait for
+ * one. The worker's, but for the end of the bio.
  */
 #include "dm-blkjob-copy.h"
 
+/* What the leg is now. */
+static enum bj_side side_of(struct bj_flush *flush)
+{
+	return flush == bj_flush_of(flush->job, BJ_SOURCE) ? BJ_SOURCE :
+							     BJ_TARGET;
+}
+
 static void flush_end_bio(struct bio *bio)
 {
-	struct blkjob *job = bio->bi_private;
+	struct bj_flush *flush = bio->bi_private;
+	struct blkjob *job = flush->job;
 
 	rcu_read_lock();
-	bj_latency_add(job, BJ_LATENCY_FLUSH + job->flush.side,
-		       job->flush.submitted);
-	/* Pairs with bj_flush_reap(): bi_status is there. */
-	smp_store_release(&job->flush.ended, true);
+	bj_latency_add(job, BJ_LATENCY_FLUSH + side_of(flush),
+		       flush->submitted);
+	/* Pairs with reap(): bi_status is there. */
+	smp_store_release(&flush->ended, true);
 	bj_kick(job);
 	rcu_read_unlock();
 }
 
 static void flush_submit(struct work_struct *work)
 {
-	struct blkjob *job = container_of(work, struct blkjob, flush.submit);
-	struct bio *bio = &job->flush.bio;
+	struct bj_flush *flush = container_of(work, struct bj_flush, submit);
+	struct bj_leg *leg = &flush->job->leg[flush - flush->job->flush];
+	struct bio *bio = &flush->bio;
 
-	bio_init(bio, bj_bdev(job, job->flush.side), NULL, 0,
-		 REQ_OP_WRITE | REQ_PREFLUSH);
-	bio->bi_private = job;
+	bio_init(bio, leg->dev->bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH);
+	bio->bi_private = flush;
 	bio->bi_end_io = flush_end_bio;
-	job->flush.submitted = ktime_get_ns();
+	flush->submitted = ktime_get_ns();
 	submit_bio(bio);
 }
 
-void bj_flush_reap(struct blkjob *job)
+static void reap(struct bj_flush *flush)
 {
-	struct bj_flush *flush = &job->flush;
+	struct blkjob *job = flush->job;
 	blk_status_t status;
 
 	/* Pairs with flush_end_bio(). */
@@ -48,9 +55,9 @@ void bj_flush_reap(struct blkjob *job)
 		wake_up(&job->drained);
 	flush->failed = status;
 	if (status && job->type->flush_failed) {
-		job->type->flush_failed(job, status);
+		job->type->flush_failed(job, side_of(flush), status);
 	} else if (status) {
-		bj_error(job, flush->side, "flush", status, 0);
+		bj_error(job, side_of(flush), "flush", status, 0);
 	} else {
 		flush->done = bj_bug(BJ_BUG_FLUSH_COVERS_LATER) ?
 			      flush->wanted : flush->begun;
@@ -58,14 +65,26 @@ void bj_flush_reap(struct blkjob *job)
 	}
 }
 
-u64 bj_flush_ticket(struct blkjob *job)
+bool bj_flush_reap(struct blkjob *job)
 {
-	return ++job->flush.wanted;
+	bool any = false;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(job->flush); i++) {
+		any |= READ_ONCE(job->flush[i].ended);
+		reap(&job->flush[i]);
+	}
+	return any;
 }
 
-bool bj_flushed(struct blkjob *job, u64 ticket)
+u64 bj_flush_ticket(struct bj_flush *flush)
 {
-	struct bj_flush *flush = &job->flush;
+	return ++flush->wanted;
+}
+
+bool bj_flushed(struct bj_flush *flush, u64 ticket)
+{
+	struct blkjob *job = flush->job;
 
 	if (flush->done >= ticket || bj_bug(BJ_BUG_NO_FLUSH))
 		return true;
@@ -80,6 +99,10 @@ bool bj_flushed(struct blkjob *job, u64 ticket)
 
 void bj_flush_init(struct blkjob *job)
 {
-	job->flush.side = job->type->copies ? BJ_TARGET : BJ_SOURCE;
-	INIT_WORK(&job->flush.submit, flush_submit);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(job->flush); i++) {
+		job->flush[i].job = job;
+		INIT_WORK(&job->flush[i].submit, flush_submit);
+	}
 }

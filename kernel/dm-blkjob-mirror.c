@@ -60,10 +60,10 @@ static bool phase_flushed(struct bj_mirror *mirror)
 
 	spin_lock_irq(&job->lock);
 	if (!mirror->ticket)
-		mirror->ticket = bj_flush_ticket(job);
+		mirror->ticket = bj_flush_ticket(bj_flush_of(job, BJ_TARGET));
 	ticket = mirror->ticket;
 	spin_unlock_irq(&job->lock);
-	return bj_flushed(job, ticket);
+	return bj_flushed(bj_flush_of(job, BJ_TARGET), ticket);
 }
 
 static bool mirror_diverged(struct blkjob *job)

@@ -388,11 +388,12 @@ static void stream_copied(struct blkjob *job, u64 first, u64 nr)
 
 /*----------------------------- Worker ----------------------------*/
 
-static void stream_flush_failed(struct blkjob *job, blk_status_t status)
+static void stream_flush_failed(struct blkjob *job, enum bj_side side,
+				blk_status_t status)
 {
 	struct bj_stream *stream = job->private;
 
-	bj_valid_break(&stream->valid, BJ_TARGET, "flush", status, 0);
+	bj_valid_break(&stream->valid, side, "flush", status, 0);
 }
 
 /* All that was wanted is there: do we still need the source? */

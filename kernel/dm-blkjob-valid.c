@@ -161,7 +161,8 @@ static void commit_begin(struct bj_valid *valid)
 	smp_mb__after_atomic();
 	take_waiting(valid, &valid->committing);
 	freeze(valid);
-	valid->ticket = bj_flush_ticket(valid->job);
+	valid->ticket = bj_flush_ticket(bj_flush_of(valid->job,
+						    BJ_TARGET));
 	valid->phase = bj_bug(BJ_BUG_VALID_BEFORE_DATA) ? COMMIT_WRITE :
 							 COMMIT_FLUSH;
 	valid->due = 0;
@@ -235,7 +236,8 @@ static bool commit_step(struct bj_valid *valid)
 	sector_t sector = 0;
 
 	if (valid->phase == COMMIT_FLUSH) {
-		if (!bj_flushed(valid->job, valid->ticket))
+		if (!bj_flushed(bj_flush_of(valid->job, BJ_TARGET),
+				valid->ticket))
 			return false;
 		valid->phase = COMMIT_WRITE;
 	}

@@ -123,7 +123,7 @@ struct bj_events {
 
 /* The cache of a leg. Worker, but for ended. */
 struct bj_flush {
-	enum bj_side side;		/* constant */
+	struct blkjob *job;
 	u64 wanted;			/* the last ticket */
 	u64 begun;			/* the last one when a flush began */
 	u64 done;			/* tickets up to here are covered */
@@ -234,7 +234,7 @@ struct blkjob {
 	bool idle;			/* the worker found nothing to do */
 	atomic_t ios;			/* own bios in flight */
 	wait_queue_head_t drained;	/* ios fell to 0, or stopped */
-	struct bj_flush flush;
+	struct bj_flush flush[2];	/* of the legs as opened, too */
 
 	spinlock_t lock;		/* irqsave; all that follows */
 	enum blkjob_state state;
@@ -299,8 +299,9 @@ struct blkjob_type {
 	u64 (*absent)(struct blkjob *job, u64 first, u64 nr);
 	/* Worker, still so: they were. Or NULL. */
 	void (*copied)(struct blkjob *job, u64 first, u64 nr);
-	/* Worker: a flush of the target device. NULL: the policies tell. */
-	void (*flush_failed)(struct blkjob *job, blk_status_t status);
+	/* Worker: a flush of a leg. NULL: the policies tell. */
+	void (*flush_failed)(struct blkjob *job, enum bj_side side,
+			     blk_status_t status);
 	/* Move the phase on; true: there is more to do at once. */
 	bool (*step)(struct blkjob *job);
 	void (*state_changed)(struct blkjob *job);
@@ -443,12 +444,12 @@ void bj_come_back(struct blkjob *job, u64 ns);
 
 /*
  * dm-blkjob-flush.c, worker only.
- * Draw a ticket for all that the leg (struct bj_flush) has now; ask with it whether
- * that is on stable storage. Asking begins a flush if need be, and the worker
- * runs again when that has ended. No ticket is 0.
+ * Draw a ticket for all that a leg has now; ask with it whether that is on
+ * stable storage. Asking begins a flush if need be, and the worker runs again
+ * when that has ended. No ticket is 0.
  */
-u64 bj_flush_ticket(struct blkjob *job);
-bool bj_flushed(struct blkjob *job, u64 ticket);
+u64 bj_flush_ticket(struct bj_flush *flush);
+bool bj_flushed(struct bj_flush *flush, u64 ticket);
 
 /*
  * dm-blkjob-checksum.c, and in dm-blkjob-copy.h: in ctr, which may sleep and
@@ -513,6 +514,13 @@ static inline struct bj_leg *bj_leg(struct blkjob *job, enum bj_side side)
 {
 	return &job->leg[side > BJ_TARGET ? side :
 					    side ^ READ_ONCE(job->turned)];
+}
+
+/* A ticket of it stays one of that device, whatever the leg becomes. */
+static inline struct bj_flush *bj_flush_of(struct blkjob *job,
+					   enum bj_side side)
+{
+	return &job->flush[bj_leg(job, side) - job->leg];
 }
 
 static inline struct block_device *bj_bdev(struct blkjob *job,
