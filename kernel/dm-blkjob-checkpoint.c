@@ -43,17 +43,26 @@ static int find_before(struct bj_track *track, u64 order)
 	return best;
 }
 
-/* Write the superblock, one copy after the other. False: both are there. */
-static bool super_write(struct bj_track *track)
+int bj_checkpoint_oldest(struct bj_track *track, unsigned int *nr)
+{
+	u64 order = U64_MAX;
+	int i, oldest = -1;
+
+	for (*nr = 0; (i = find_before(track, order)) >= 0; ++*nr) {
+		oldest = i;
+		order = bitmap_of(track, i)->order;
+	}
+	return oldest;
+}
+
+bool bj_checkpoint_super(struct bj_track *track, unsigned int *next)
 {
 	struct bj_md *md = &track->md;
-	unsigned int slot = track->super_slot;
+	unsigned int slot = *next;
 
-	if (slot == BLKJOB_MD_SLOTS) {
-		track->super_slot = 0;
+	if (slot == BLKJOB_MD_SLOTS)
 		return false;
-	}
-	track->super_slot++;
+	++*next;
 	if (bj_bug(BJ_BUG_ONE_SLOT))
 		slot = 0;
 	bj_md_super_encode(bj_md_add(md, slot * BLKJOB_MD_SECTORS), md->super,
@@ -62,6 +71,15 @@ static bool super_write(struct bj_track *track)
 	bj_md_write(md, bj_bug(BJ_BUG_SUPER_NOT_STABLE) ? 0 :
 			REQ_PREFLUSH | REQ_FUA);
 	return true;
+}
+
+/* One copy after the other. False: both are there. */
+static bool super_write(struct bj_track *track)
+{
+	if (bj_checkpoint_super(track, &track->super_slot))
+		return true;
+	track->super_slot = 0;
+	return false;
 }
 
 static void op_done(struct bj_track *track)
@@ -79,8 +97,8 @@ static void op_done(struct bj_track *track)
 
 static void begin_failed(struct bj_track *track)
 {
-	DMERR("%s: no memory for checkpoint %s", bj_name(track->job),
-	      track->name);
+	DMERR_LIMIT("%s: no memory for checkpoint %s", bj_name(track->job),
+		    track->name);
 	op_done(track);
 }
 
@@ -154,23 +172,9 @@ static void begin_instant(struct bj_track *track)
 	spin_unlock_irq(&job->lock);
 }
 
-/*
- * What was written before has no bit, so a power failure must not take it back
- * any more: an image of later has it.
- */
-static bool begin_flushed(struct bj_track *track)
-{
-	struct bj_flush *flush = bj_flush_of(track->job, BJ_SOURCE);
-
-	if (!track->ticket)
-		track->ticket = bj_flush_ticket(flush);
-	return bj_bug(BJ_BUG_CHECKPOINT_NOT_FLUSHED) ||
-	       bj_flushed(flush, track->ticket);
-}
-
 /* Phases of BEGIN. */
 enum {
-	BEGIN_PREPARE, BEGIN_BLANK, BEGIN_NAME, BEGIN_DRAIN, BEGIN_FLUSH,
+	BEGIN_PREPARE, BEGIN_BLANK, BEGIN_NAME, BEGIN_DRAIN, BEGIN_SETTLE,
 	BEGIN_INSTANT
 };
 
@@ -193,10 +197,10 @@ static bool begin_step(struct bj_track *track)
 	case BEGIN_DRAIN:
 		if (!bj_track_drained(track))
 			return false;
-		track->ticket = 0;
+		track->use->begin_settling(track);
 		break;
-	case BEGIN_FLUSH:
-		if (!begin_flushed(track))
+	case BEGIN_SETTLE:
+		if (!track->use->settled(track))
 			return false;
 		begin_instant(track);
 		break;
@@ -356,7 +360,7 @@ static bool break_step(struct bj_track *track)
 		return false;
 	/* Not again: what can be written is. */
 	track->super_slot = BLKJOB_MD_SLOTS;
-	return bj_aborted(track->job);
+	return track->use->broken(track);
 }
 
 bool bj_checkpoint_step(struct bj_track *track)
@@ -443,6 +447,20 @@ static const char *__may_do(struct bj_track *track, const char *name,
 	if (find_free(track) < 0)
 		return "has no place on the metadata device; delete one first";
 	return NULL;
+}
+
+void bj_checkpoint_start(struct bj_track *track, enum bj_checkpoint_op op,
+			 const char *name)
+{
+	struct blkjob *job = track->job;
+
+	spin_lock_irq(&job->lock);
+	strscpy(track->name, name, sizeof(track->name));
+	*track->renamed = '\0';
+	track->phase = 0;
+	track->super_slot = 0;
+	track->op = op;
+	spin_unlock_irq(&job->lock);
 }
 
 /* @to: the new name, or NULL. @marked: NULL, or @nr ranges. */

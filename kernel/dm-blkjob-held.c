@@ -56,6 +56,10 @@ static void send_released(struct work_struct *work)
 	while ((bio = bio_list_pop(&list))) {
 		struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
 
+		if (held->send_on) {
+			held->send_on(held->job, bio);
+			continue;
+		}
 		bj_send_to(held->job, held->side, io->sector, bio);
 		dm_submit_bio_remap(bio, NULL);
 	}

@@ -16,6 +16,8 @@ struct bj_held {
 	spinlock_t lock;		/* irqsave; all that follows */
 	struct bio_list parked;
 	struct bio_list released;
+	/* Or NULL. Instead of sending it to the leg; process context. */
+	void (*send_on)(struct blkjob *job, struct bio *bio);
 };
 
 /* In ctr. */

@@ -222,7 +222,7 @@ static int make_places(struct bj_md *md, char *error)
 {
 	struct bj_md_super *super = md->super;
 	u64 sectors = md->job->leg[bj_md_side(md->job)].nr_sectors;
-	u32 needed = md->fixed ? BJ_MD_FIXED_PLACES : 1;
+	u32 needed = md->fixed ? BJ_MD_FIXED_PLACES : max(md->least, 1U);
 
 	super->nr_bitmaps = bj_md_places(sectors, super->regions);
 	if (super->nr_bitmaps < needed) {
@@ -230,7 +230,7 @@ static int make_places(struct bj_md *md, char *error)
 		refuse(error, -ENOSPC,
 		       "the metadata device has %llu sectors, at least %llu are needed",
 		       sectors, bj_md_sectors(super));
-		if (!md->fixed)
+		if (!md->fixed && !md->least)
 			scnprintf(error + strlen(error),
 				  BJ_ERROR_LEN - strlen(error),
 				  ", and %u more for each checkpoint",

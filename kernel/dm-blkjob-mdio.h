@@ -15,6 +15,7 @@ struct bj_md_map {
 	unsigned long *bits;		/* as long as all its blocks; NULL = none */
 	u64 *sequence;			/* by block: of its last write */
 	unsigned long *stale;		/* by block: the disk lacks bits */
+	u64 nr;				/* of bits that are set (bj_track_mark()) */
 };
 
 /* One slot on its way. */
@@ -32,6 +33,7 @@ struct bj_md {
 	struct bj_md_map map[BLKJOB_MD_BITMAPS];
 	/* The bitmap that is there from the start, in place 0. NULL = none. */
 	const char *fixed;
+	u32 least;			/* places that there must be */
 	bool made;			/* just now: there were none */
 
 	/* A batch. Worker, but for ended. */

@@ -23,13 +23,6 @@
 /* A metadata device that does not answer for so long is given up. */
 #define BJ_MD_TIMEOUT	((u64)10 * NSEC_PER_SEC)
 
-/* bj_io.path */
-enum {
-	PATH_EPOCH_0,
-	PATH_EPOCH_1,
-	PATH_UNCOUNTED,
-};
-
 static unsigned int parity(unsigned int mode)
 {
 	return mode >> 1 & 1;
@@ -57,16 +50,36 @@ static __always_inline bool may_pass(struct bj_track *track, struct bj_io *io)
 	unsigned int mode;
 	bool pass;
 
+	io->epoch = BJ_EPOCH_NONE;
 	preempt_disable();
 	/* Pairs with bj_track_switch(): its bits are gone. */
 	mode = smp_load_acquire(&track->mode);
 	pass = !(mode & BJ_TRACKING) || is_stable(track, io);
 	if (likely(pass)) {
-		io->path = parity(mode);
+		io->epoch = parity(mode);
 		this_cpu_inc(track->flying->begun[parity(mode)]);
 	}
 	preempt_enable();
 	return pass;
+}
+
+bool bj_track_pass(struct bj_track *track, struct bj_io *io)
+{
+	return may_pass(track, io);
+}
+
+void bj_track_ended(struct bj_track *track, struct bj_io *io)
+{
+	bool left;
+
+	if (io->epoch == BJ_EPOCH_NONE)
+		return;
+	preempt_disable();
+	this_cpu_inc(track->flying->ended[io->epoch]);
+	left = parity(READ_ONCE(track->mode)) != io->epoch;
+	preempt_enable();
+	if (unlikely(left))
+		bj_kick(track->job);
 }
 
 static int track_map(struct blkjob *job, struct bio *bio)
@@ -76,7 +89,7 @@ static int track_map(struct blkjob *job, struct bio *bio)
 
 	io->sector = dm_target_offset(job->ti, bio->bi_iter.bi_sector);
 	io->nr_sectors = bio_sectors(bio);
-	io->path = PATH_UNCOUNTED;
+	io->epoch = BJ_EPOCH_NONE;
 	if (unlikely(bio->bi_opf & REQ_PREFLUSH)) {
 		this_cpu_inc(job->cpu_stats->flushes);
 		bj_time_bio(job, bio);
@@ -94,17 +107,8 @@ static int track_end_io(struct blkjob *job, struct bio *bio,
 			blk_status_t *error)
 {
 	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
-	struct bj_track *track = job->private;
-	bool left;
 
-	if (io->path == PATH_UNCOUNTED)
-		return DM_ENDIO_DONE;
-	preempt_disable();
-	this_cpu_inc(track->flying->ended[io->path]);
-	left = parity(READ_ONCE(track->mode)) != io->path;
-	preempt_enable();
-	if (unlikely(left))
-		bj_kick(job);
+	bj_track_ended(job->private, io);
 	return DM_ENDIO_DONE;
 }
 
@@ -122,7 +126,7 @@ void bj_track_switch(struct bj_track *track, int place)
 	bitmap_zero(track->stable, job->map.nr);
 	spin_lock_irq(&job->lock);
 	mode = (track->mode | BJ_TRACKING) + 1;
-	if (job->state < BLKJOB_CONCLUDED)
+	if (track->use->forever || job->state < BLKJOB_CONCLUDED)
 		mode |= BJ_TRACKING;
 	track->active = place;
 	/* Pairs with may_pass(). */
@@ -192,10 +196,12 @@ void bj_track_mark(struct bj_track *track, int place, u64 first, u64 last)
 	u64 end;
 
 	for (; first <= last; first = end, block++) {
+		cond_resched();
 		end = min(last + 1, (block + 1ULL) * BLKJOB_MD_BLOCK_BITS);
 		if (find_next_zero_bit(map->bits, end, first) >= end)
 			continue;
-		bitmap_set(map->bits, first, end - first);
+		for (; first < end; first++)
+			map->nr += !__test_and_set_bit(first, map->bits);
 		__set_bit(block, map->stale);
 	}
 }
@@ -297,7 +303,8 @@ static bool batch_ended(struct bj_track *track)
 	track->nr_blocks = 0;
 	md->nr = 0;
 	if (status)
-		give_up(track, status, sector, "metadata-write-error");
+		track->use->failed(track, status, sector,
+				   "metadata-write-error");
 	return true;
 }
 
@@ -311,26 +318,41 @@ static void watch(struct bj_track *track)
 	if (waited < BJ_MD_TIMEOUT)
 		bj_come_back(track->job, BJ_MD_TIMEOUT - waited);
 	else
-		give_up(track, BLK_STS_TIMEOUT, track->md.slot[0].sector,
-			"metadata-timeout");
+		track->use->failed(track, BLK_STS_TIMEOUT,
+				   track->md.slot[0].sector,
+				   "metadata-timeout");
 }
 
 /* In turn with what is done to a checkpoint. */
-static bool next_batch(struct bj_track *track, enum blkjob_state state,
-		       bool suspended)
+static bool next_batch(struct bj_track *track, bool bits, bool others)
 {
-	bool bits = state < BLKJOB_ABORTING && track->active >= 0;
-
+	bits &= track->active >= 0;
 	track->others_turn = !track->others_turn;
 	if (bits && !track->others_turn &&
 	    bj_track_write_bits(track, track->active))
 		return false;
-	if ((!suspended || state == BLKJOB_ABORTING) &&
-	    bj_checkpoint_step(track))
+	if (others && bj_checkpoint_step(track))
 		return true;
 	if (!track->md.running && bits)
 		bj_track_write_bits(track, track->active);
 	return false;
+}
+
+bool bj_track_reap(struct bj_track *track)
+{
+	bool again = batch_ended(track);
+
+	if (atomic_read(&track->held.nr))
+		look_at_held(track);
+	return again;
+}
+
+bool bj_track_run(struct bj_track *track, bool bits, bool others)
+{
+	bool again = !track->md.running && next_batch(track, bits, others);
+
+	watch(track);
+	return again;
 }
 
 static bool track_step(struct blkjob *job)
@@ -339,14 +361,11 @@ static bool track_step(struct blkjob *job)
 	enum blkjob_state state;
 	bool suspended, again;
 
-	again = batch_ended(track);
+	again = bj_track_reap(track);
 	if (READ_ONCE(track->stopping)) {
 		wake_up(&job->drained);
 		return false;
 	}
-	if (atomic_read(&track->held.nr))
-		look_at_held(track);
-
 	spin_lock_irq(&job->lock);
 	state = job->state;
 	suspended = job->suspended;
@@ -358,23 +377,23 @@ static bool track_step(struct blkjob *job)
 	spin_unlock_irq(&job->lock);
 	if (state == BLKJOB_CREATED || state == BLKJOB_CONCLUDED)
 		return again;
-	if (!track->md.running)
-		again |= next_batch(track, state, suspended);
-	watch(track);
-	return again;
+	return again | bj_track_run(track, state < BLKJOB_ABORTING,
+				    !suspended || state == BLKJOB_ABORTING);
 }
 
 /*---------------------------- The type ---------------------------*/
 
-static void track_state_changed(struct blkjob *job)
+void __bj_track_off(struct bj_track *track)
 {
-	struct bj_track *track = job->private;
-
-	lockdep_assert_held(&job->lock);
-	if (job->state != BLKJOB_CONCLUDED)
-		return;
+	lockdep_assert_held(&track->job->lock);
 	/* Pairs with may_pass(). */
 	smp_store_release(&track->mode, track->mode & ~BJ_TRACKING);
+}
+
+static void track_state_changed(struct blkjob *job)
+{
+	if (job->state == BLKJOB_CONCLUDED)
+		__bj_track_off(job->private);
 }
 
 /* What waits is served meanwhile; or dm takes it back (noflush). */
@@ -390,11 +409,14 @@ static void track_stop(struct blkjob *job)
 	WRITE_ONCE(track->stopping, true);
 }
 
+bool bj_track_stopped(struct bj_track *track)
+{
+	return !READ_ONCE(track->rcu_running);
+}
+
 static bool track_stopped(struct blkjob *job)
 {
-	struct bj_track *track = job->private;
-
-	return !READ_ONCE(track->rcu_running);
+	return bj_track_stopped(job->private);
 }
 
 static unsigned int track_held(struct blkjob *job)
@@ -424,20 +446,17 @@ static void track_status(struct blkjob *job, char *result, unsigned int maxlen)
 	       READ_ONCE(track->md.writes), busy);
 }
 
-static int track_ctr(struct blkjob *job, char *error)
+int bj_track_init(struct bj_track *track, struct blkjob *job,
+		  const struct bj_track_use *use, char *error)
 {
-	struct bj_track *track = kzalloc_obj(*track);
 	int r;
 
 	snprintf(error, BJ_ERROR_LEN, "there is no memory for tracking");
-	if (!track)
-		return -ENOMEM;
-	job->private = track;
 	track->job = job;
+	track->use = use;
+	track->md.least = use->least;
 	track->active = -1;
 	bj_held_init(&track->held, job, BJ_SOURCE);
-	job->reads = &job->leg[BJ_SOURCE];
-
 	track->flying = alloc_percpu(struct bj_flying);
 	track->stable = kvcalloc(bj_md_bitmap_blocks(job->map.nr),
 				 BLKJOB_MD_BLOCK_BITS / BITS_PER_BYTE,
@@ -448,21 +467,63 @@ static int track_ctr(struct blkjob *job, char *error)
 	if (r)
 		return r;
 	/* The words of the table line do not stay. */
-	job->opt.identity = track->md.super->leg[0].identity;
+	job->opt.identity = track->md.super->leg[BJ_SOURCE].identity;
 	bj_checkpoint_load(track);
 	return 0;
 }
 
-static void track_dtr(struct blkjob *job)
+void bj_track_exit(struct bj_track *track)
 {
-	struct bj_track *track = job->private;
-
-	if (!track)
-		return;
 	bj_md_exit(&track->md);
 	kvfree(track->stable);
 	free_percpu(track->flying);
 	kfree(track);
+}
+
+static bool track_broken(struct bj_track *track)
+{
+	return bj_aborted(track->job);
+}
+
+/*
+ * What was written before has no bit, so a power failure must not take it back
+ * any more: an image of later has it.
+ */
+static void track_begin_settling(struct bj_track *track)
+{
+	track->ticket = bj_flush_ticket(bj_flush_of(track->job, BJ_SOURCE));
+}
+
+static bool track_settled(struct bj_track *track)
+{
+	return bj_bug(BJ_BUG_CHECKPOINT_NOT_FLUSHED) ||
+	       bj_flushed(bj_flush_of(track->job, BJ_SOURCE), track->ticket);
+}
+
+static const struct bj_track_use track_use = {
+	.begin_settling = track_begin_settling,
+	.settled = track_settled,
+	.failed = give_up,
+	.broken = track_broken,
+};
+
+static int track_ctr(struct blkjob *job, char *error)
+{
+	struct bj_track *track = kzalloc_obj(*track);
+
+	if (!track) {
+		snprintf(error, BJ_ERROR_LEN, "there is no memory for tracking");
+		return -ENOMEM;
+	}
+	job->private = track;
+	job->reads = &job->leg[BJ_SOURCE];
+	return bj_track_init(track, job, &track_use, error);
+}
+
+static void track_dtr(struct blkjob *job)
+{
+	if (job->private)
+		bj_track_exit(job->private);
 }
 
 const struct blkjob_type bj_track_type = {

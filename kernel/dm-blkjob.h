@@ -73,6 +73,7 @@ struct bj_io {
 	sector_t sector;		/* in the target's own range */
 	unsigned int nr_sectors;
 	u8 path;			/* how it went, the type's business */
+	u8 epoch;			/* likewise, of dm-blkjob-track.c */
 	u64 held_since;			/* ns, 0 = never held */
 	/* If it is timed, see bj_time_bio(): */
 	struct blkjob *job;
