@@ -248,14 +248,14 @@ static const struct bj_option options[] = {
 	{ "copy_on_read", S, true, AT(copy_on_read), parse_switch, NULL, 0 },
 	{ "paused", M | B | T | S, false, AT(paused), parse_switch, NULL, 0 },
 	{ "group", M | B, false, AT(group), parse_group, NULL, 0 },
-	{ "identity", T | S, false, AT(identity), parse_text, NULL,
+	{ "identity", M | T | S, false, AT(identity), parse_text, NULL,
 	  BLKJOB_MD_IDENTITY },
-	{ "target_identity", S, false, AT(target_identity), parse_text, NULL,
+	{ "target_identity", M | S, false, AT(target_identity), parse_text, NULL,
 	  BLKJOB_MD_IDENTITY },
 	{ "spill", B, false, AT(spill), parse_text, NULL, BLKJOB_SPILL_PATH },
 	/* A path of any length that a table line can have. */
-	{ "metadata", S, false, AT(metadata), parse_text, NULL, PATH_MAX },
-	{ "note", B | S, false, AT(note), parse_text, NULL, BLKJOB_NOTE },
+	{ "metadata", M | S, false, AT(metadata), parse_text, NULL, PATH_MAX },
+	{ "note", M | B | S, false, AT(note), parse_text, NULL, BLKJOB_NOTE },
 };
 
 #undef M

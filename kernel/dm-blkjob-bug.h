@@ -62,6 +62,14 @@ enum bj_bug {
 	BJ_BUG_PART_IS_VALID = 25,
 	/* crash stream: a discard shows what the target device had */
 	BJ_BUG_DISCARD_SHOWS = 26,
+	/* crash mirror-remember: forgotten before the legs are flushed */
+	BJ_BUG_FORGOTTEN_EARLY = 27,
+	/* crash mirror-remember: what is dirty is forgotten with the old bitmap */
+	BJ_BUG_DIRTY_FORGOTTEN = 28,
+	/* crash mirror-remember: what is being copied is forgotten */
+	BJ_BUG_NOT_QUIET = 29,
+	/* crash mirror-remember: switched, and the metadata do not say so */
+	BJ_BUG_END_NOT_SAID = 30,
 };
 
 #ifdef BJ_BUGS

@@ -90,7 +90,7 @@ u64 __bj_copy_wait(struct blkjob *job)
 	u64 now = ktime_get_ns();
 
 	lockdep_assert_held(&job->lock);
-	if (job->suspended || !__bj_copying(job))
+	if (job->suspended || job->pipe.quiet || !__bj_copying(job))
 		return U64_MAX;
 	if (job->retry_at > now)
 		return job->retry_at - now;

@@ -4,7 +4,7 @@
  * (see dm-blkjob-mirror.c). Runs in dm's map and end_io, and never waits;
  * what cannot be sent in COMMIT is parked for the worker.
  */
-#include "dm-blkjob-mirror.h"
+#include "dm-blkjob-intent.h"
 
 /* Beside DM_MAPIO_SUBMITTED and DM_MAPIO_REMAPPED. */
 #define PARKED		(-1)	/* the worker has it */
@@ -231,6 +231,21 @@ static int send_flush(struct bj_mirror *mirror, struct bj_io *io,
 	}
 }
 
+/* Is it known on disk that the legs may differ there? Or it waits until it is. */
+static bool is_remembered(struct bj_mirror *mirror, struct bj_io *io,
+			  struct bio *bio)
+{
+	struct bj_track *track = mirror->intent->track;
+
+	/* What has waited is not cut any more. */
+	io->path = PATH_DONE;
+	active_possible(io, bio, true);
+	if (bj_track_pass(track, io))
+		return true;
+	bj_held_park(&track->held, io, bio);
+	return false;
+}
+
 /* Writes and flushes; reads follow job->reads. */
 int bj_mirror_map(struct blkjob *job, struct bio *bio)
 {
@@ -244,11 +259,15 @@ int bj_mirror_map(struct blkjob *job, struct bio *bio)
 	if (unlikely(bio->bi_opf & REQ_PREFLUSH)) {
 		if (!dm_bio_get_target_bio_nr(bio))
 			this_cpu_inc(job->cpu_stats->flushes);
+		io->epoch = BJ_EPOCH_NONE;
 		r = send_flush(mirror, io, bio, GFP_NOWAIT);
 	} else {
 		if (unlikely(bj_sampled(&job->cpu_stats->writes,
 					READ_ONCE(job->sample_mask))))
 			bj_time_bio(job, bio);
+		if (unlikely(mirror->intent) &&
+		    !is_remembered(mirror, io, bio))
+			return DM_MAPIO_SUBMITTED;
 		if (likely(send_tracked(mirror, io, bio)))
 			return DM_MAPIO_REMAPPED;
 		r = send_write(mirror, io, bio, GFP_NOWAIT);
@@ -288,7 +307,44 @@ int bj_mirror_end_io(struct blkjob *job, struct bio *bio, blk_status_t *error)
 			bj_kick(job);
 		break;
 	}
+	/* Whoever waits for that has its regions dirty, or equal. */
+	if (unlikely(mirror->intent))
+		bj_track_ended(mirror->intent->track, io);
 	return DM_ENDIO_DONE;
+}
+
+/* One that counts as parked. False: it still is. */
+static bool send_again(struct bj_mirror *mirror, struct bj_io *io,
+		       struct bio *bio)
+{
+	int r = DM_MAPIO_SUBMITTED;
+
+	if (READ_ONCE(mirror->job->noflush)) {
+		bio->bi_status = BLK_STS_DM_REQUEUE;
+		bio_endio(bio);
+	} else if (bio->bi_opf & REQ_PREFLUSH) {
+		r = send_flush(mirror, io, bio, GFP_NOIO);
+	} else {
+		r = send_write(mirror, io, bio, GFP_NOIO);
+	}
+	if (r == PARKED)
+		return false;
+	atomic_dec(&mirror->nr_parked);
+	if (r == DM_MAPIO_REMAPPED)
+		dm_submit_bio_remap(bio, NULL);
+	return true;
+}
+
+void bj_mirror_send_held(struct blkjob *job, struct bio *bio)
+{
+	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
+	struct bj_mirror *mirror = job->private;
+
+	io->held_since = ktime_get_ns();
+	atomic_inc(&mirror->nr_parked);
+	/* Whoever was in its way may have gone before it was in the list. */
+	if (!send_again(mirror, io, bio))
+		bj_kick(job);
 }
 
 /*
@@ -315,22 +371,9 @@ void bj_mirror_unpark(struct bj_mirror *mirror)
 	while ((bio = bio_list_pop(&list))) {
 		struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
 		u64 since = io->held_since;	/* bio may end at once */
-		int r = DM_MAPIO_SUBMITTED;
 
-		if (READ_ONCE(job->noflush)) {
-			bio->bi_status = BLK_STS_DM_REQUEUE;
-			bio_endio(bio);
-		} else if (bio->bi_opf & REQ_PREFLUSH) {
-			r = send_flush(mirror, io, bio, GFP_NOIO);
-		} else {
-			r = send_write(mirror, io, bio, GFP_NOIO);
-		}
-		if (r == PARKED)
-			continue;
-		atomic_dec(&mirror->nr_parked);
-		longest = max(longest, now - since);
-		if (r == DM_MAPIO_REMAPPED)
-			dm_submit_bio_remap(bio, NULL);
+		if (send_again(mirror, io, bio))
+			longest = max(longest, now - since);
 	}
 	spin_lock_irq(&job->lock);
 	job->stats.pause_ns = max(job->stats.pause_ns, longest);

@@ -268,6 +268,7 @@ int __bj_group_finalize(struct blkjob *job, enum bj_side active, char *why)
 static void reverse(struct blkjob *job)
 {
 	bj_legs_turn(job);
+	swap(job->opt.identity, job->opt.target_identity);
 	WRITE_ONCE(job->target_is_zero, false);
 	WRITE_ONCE(job->pipe.no_zeroes, false);
 	swap(job->stats.errors[BJ_SOURCE], job->stats.errors[BJ_TARGET]);

@@ -133,6 +133,7 @@ static void super_to_disk(struct blkjob_md_super *disk,
 	disk->nr_bitmaps = cpu_to_le32(super->nr_bitmaps);
 	disk->regions = cpu_to_le64(super->regions);
 	disk->bitmap_blocks = cpu_to_le32(super->bitmap_blocks);
+	disk->flags = cpu_to_le32(super->flags);
 	for (i = 0; i < ARRAY_SIZE(disk->leg); i++) {
 		disk->leg[i].sectors = cpu_to_le64(super->leg[i].sectors);
 		strscpy((char *)disk->leg[i].identity, super->leg[i].identity,
@@ -197,6 +198,7 @@ static bool super_from_disk(struct bj_md_super *super,
 	super->nr_bitmaps = le32_to_cpu(disk->nr_bitmaps);
 	super->regions = le64_to_cpu(disk->regions);
 	super->bitmap_blocks = le32_to_cpu(disk->bitmap_blocks);
+	super->flags = le32_to_cpu(disk->flags);
 	for (i = 0; i < ARRAY_SIZE(disk->leg); i++) {
 		super->leg[i].sectors = le64_to_cpu(disk->leg[i].sectors);
 		ok &= take_text(super->leg[i].identity, disk->leg[i].identity,

@@ -35,6 +35,7 @@ struct bj_md_super {
 	u64 regions;
 	u32 nr_bitmaps;
 	u32 bitmap_blocks;
+	u32 flags;
 	struct bj_md_leg leg[2];
 	struct bj_md_bitmap bitmap[BLKJOB_MD_BITMAPS];
 	char note[BLKJOB_NOTE + 1];

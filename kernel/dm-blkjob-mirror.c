@@ -20,7 +20,7 @@
  * Foreground I/O never waits for the copy before COMMIT, and there only for
  * at most BJ_RESIDUE bytes of it.
  */
-#include "dm-blkjob-mirror.h"
+#include "dm-blkjob-intent.h"
 
 /* Left to copy when writes may be made to wait for it. */
 #define BJ_RESIDUE		(4ULL << 20)
@@ -180,6 +180,8 @@ static bool mirror_stopped(struct blkjob *job)
 {
 	struct bj_mirror *mirror = job->private;
 
+	if (mirror->intent && !bj_track_stopped(mirror->intent->track))
+		return false;
 	return !READ_ONCE(mirror->rcu_running) &&
 	       list_empty_careful(&mirror->in_flight);
 }
@@ -357,7 +359,7 @@ static bool step_waiting(struct bj_mirror *mirror)
 			return true;
 		}
 		if (!none_untracked(mirror) || !all_copied(job) ||
-		    !phase_flushed(mirror))
+		    !phase_flushed(mirror) || !bj_intent_ended(mirror))
 			return false;
 		return legs_equal(mirror);
 	case BJ_MODE_SOURCE:
@@ -367,16 +369,12 @@ static bool step_waiting(struct bj_mirror *mirror)
 	}
 }
 
-static bool mirror_step(struct blkjob *job)
+static bool step_phase(struct bj_mirror *mirror)
 {
-	struct bj_mirror *mirror = job->private;
+	struct blkjob *job = mirror->job;
 	enum blkjob_state state;
 	bool suspended;
 
-	if (READ_ONCE(mirror->stopping)) {
-		wake_up(&job->drained);
-		return false;
-	}
 	bj_active_release(mirror);
 	bj_mirror_unpark(mirror);
 	note_synced(mirror);
@@ -399,6 +397,21 @@ static bool mirror_step(struct blkjob *job)
 	if (state == BLKJOB_WAITING)
 		return step_waiting(mirror);
 	return false;
+}
+
+static bool mirror_step(struct blkjob *job)
+{
+	struct bj_mirror *mirror = job->private;
+	bool again = false;
+
+	/* The last batch is reaped also when nothing else is done any more. */
+	if (mirror->intent)
+		again = bj_intent_step(mirror);
+	if (READ_ONCE(mirror->stopping)) {
+		wake_up(&job->drained);
+		return false;
+	}
+	return step_phase(mirror) || again;
 }
 
 /*
@@ -430,12 +443,32 @@ static bool mirror_synced(struct blkjob *job)
 	return none_untracked(mirror) && all_copied(job);
 }
 
+/* Only the metadata wait for one of the source, and ask again. */
+static void mirror_flush_failed(struct blkjob *job, enum bj_side side,
+				blk_status_t status)
+{
+	spin_lock_irq(&job->lock);
+	if (side == BJ_TARGET) {
+		__bj_error(job, side, "flush", status, 0);
+	} else {
+		__bj_error_note(job, side, "flush", status, 0);
+		__bj_event_error_limited(job,
+					 bj_on_error_name(BJ_ON_ERROR_IGNORE));
+	}
+	spin_unlock_irq(&job->lock);
+}
+
 static void mirror_status(struct blkjob *job, char *result,
 			  unsigned int maxlen)
 {
+	struct bj_mirror *mirror = job->private;
 	unsigned int sz = 0;
 
 	DMEMIT(" reversed=%u", READ_ONCE(job->turned));
+	if (mirror->intent)
+		DMEMIT(" rework=%llu remembers=%d metadata_writes=%llu",
+		       bj_intent_rework(mirror), bj_intent_remembers(mirror),
+		       READ_ONCE(mirror->intent->track->md.writes));
 }
 
 static int mirror_ctr(struct blkjob *job, char *error)
@@ -451,9 +484,17 @@ static int mirror_ctr(struct blkjob *job, char *error)
 	bio_list_init(&mirror->parked);
 	r = bj_active_init(mirror);
 	mirror->tracked = alloc_percpu(struct bj_tracked);
-	if (!r && mirror->tracked)
+	if (r || !mirror->tracked) {
+		r = -ENOMEM;
+		goto no_memory;
+	}
+	if (job->opt.metadata)
+		return bj_intent_init(mirror, error);
+	if (!job->opt.identity && !job->opt.target_identity && !job->opt.note)
 		return 0;
-	r = -ENOMEM;
+	snprintf(error, BJ_ERROR_LEN,
+		 "identity, target_identity and note are kept in metadata, and a mirror without the option metadata has none");
+	return -EINVAL;
 no_memory:
 	snprintf(error, BJ_ERROR_LEN, "there is no memory for the mirror");
 	return r;
@@ -465,6 +506,7 @@ static void mirror_dtr(struct blkjob *job)
 
 	if (!mirror)
 		return;
+	bj_intent_exit(mirror);
 	free_percpu(mirror->tracked);
 	bj_active_exit(mirror);
 	kfree(mirror);
@@ -480,6 +522,7 @@ const struct blkjob_type bj_mirror_type = {
 	.dtr = mirror_dtr,
 	.map = bj_mirror_map,
 	.end_io = bj_mirror_end_io,
+	.flush_failed = mirror_flush_failed,
 	.step = mirror_step,
 	.state_changed = mirror_state_changed,
 	.hold = mirror_hold,

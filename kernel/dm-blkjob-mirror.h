@@ -38,8 +38,11 @@ struct bj_auto {
 	u64 window_writes;	/* of the consumer, until then */
 };
 
+struct bj_intent;
+
 struct bj_mirror {
 	struct blkjob *job;
+	struct bj_intent *intent;	/* constant; NULL = it forgets */
 	enum bj_mode mode;	/* written under job->lock, read by map */
 
 	/*
@@ -97,6 +100,8 @@ bool bj_auto_judge(struct bj_mirror *mirror);
 /* dm-blkjob-foreground.c: the type's map and end_io */
 int bj_mirror_map(struct blkjob *job, struct bio *bio);
 int bj_mirror_end_io(struct blkjob *job, struct bio *bio, blk_status_t *error);
+/* Process context: a write has waited for its bits, and goes on. */
+void bj_mirror_send_held(struct blkjob *job, struct bio *bio);
 /* Worker: try again what waits, or let it go if COMMIT is over. */
 void bj_mirror_unpark(struct bj_mirror *mirror);
 

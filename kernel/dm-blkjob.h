@@ -190,6 +190,7 @@ struct bj_pipe {
 	bool wrapped;			/* the next extent begins a pass */
 	bool blocked;			/* all that is dirty is busy too */
 	bool no_zeroes;			/* the target device has refused them */
+	bool quiet;			/* nothing new is taken */
 	u64 in_flight;			/* bytes; read by status */
 	u64 marked;			/* of these, still marked; job->lock */
 	u64 on_leg[2];			/* bytes of pieces, by enum bj_side */

@@ -325,8 +325,8 @@ static void kinds(void)
 	CHECK_EQ(args.kind, BJ_TRACK);
 	CHECK(!strcmp(args.opt.identity, "LVM-ab/c:1"), "-");
 	refused("track a 0 b 0 2 sync full", "a track job has no option sync");
-	refused("mirror a 0 b 0 2 identity x",
-		"a mirror job has no option identity");
+	refused("backup a 0 b 0 2 identity x",
+		"a backup job has no option identity");
 	CHECK_EQ(parse("backup a 0 b 0 2 note on-success/a/-"), 0);
 	CHECK(!strcmp(args.opt.note, "on-success/a/-"), "-");
 	refused("track a 0 b 0 2 note x", "a track job has no option note");

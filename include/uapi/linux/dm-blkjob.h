@@ -128,6 +128,10 @@ enum blkjob_verb {
  *   group		- or the name of the group that the job ends with
  *   reversed		1: what was the source at first is the target device
  *			now, and the other way round (mirror)
+ * Of a mirror with metadata alone:
+ *   rework		bytes that would be copied after a crash in vain
+ *   remembers		0: nobody can go on with the metadata
+ *   metadata_writes	slots written
  * Of a stream alone:
  *   valid		bytes that are on the target device
  *   commits metadata_writes metadata_errors	of what is valid, to the
@@ -244,6 +248,12 @@ struct blkjob_md_bitmap {
 /* Each block is in both slots before it counts: one of them is enough. */
 #define BLKJOB_MD_TWICE		4
 
+/*
+ * Of a mirror, in the superblock: the target device may be the one that counts.
+ * Otherwise leg 0 does.
+ */
+#define BLKJOB_MD_ENDED		1
+
 /* The payloads of the superblock's sectors, one behind the other. */
 struct blkjob_md_super {
 	__u8 type[BLKJOB_MD_TYPE + 1];
@@ -251,7 +261,7 @@ struct blkjob_md_super {
 	__le32 nr_bitmaps;	/* places for them */
 	__le64 regions;
 	__le32 bitmap_blocks;	/* of each of them */
-	__le32 reserved1;
+	__le32 flags;
 	__le64 reserved2;
 	struct blkjob_md_leg leg[2];
 	struct blkjob_md_bitmap bitmap[BLKJOB_MD_BITMAPS];
