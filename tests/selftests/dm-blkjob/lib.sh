@@ -255,9 +255,14 @@ need_target() {
 }
 
 gone() {
+	ctl remove "$1"
+	is_gone "$1"
+}
+
+# is_gone NAME: somebody has removed it.
+is_gone() {
 	local name kept=()
 
-	ctl remove "$1"
 	for name in "${dms[@]}"; do
 		[ "$name" = "$1" ] || kept+=("$name")
 	done
