@@ -140,87 +140,22 @@ static int check_source(const struct stream_plan *p, const struct metadata *md)
 	return 0;
 }
 
-static int check_found(struct stream_plan *p, const struct metadata *md,
-		       const char *path)
-{
-	if (strcmp(md->type, "stream"))
-		return fail(EX_REFUSED,
-			    "%s has the metadata of a %s job; name another device, or --reset forgets them",
-			    path, md->type);
-	if (strcmp(md->identity, p->identity[0]) ||
-	    strcmp(md->target_identity, p->identity[1]))
-		return fail(EX_REFUSED,
-			    "%s has the metadata of the stream from %s to %s, and not from %s to %s; name these, or begin anew with --reset",
-			    path, md->identity, md->target_identity,
-			    p->identity[0], p->identity[1]);
-	p->goes_on = true;
-	p->length = p->o->name ? md->length : 0;
-	return 0;
-}
-
-static int look_at_metadata(struct stream_plan *p, struct metadata *md)
-{
-	autofree char *path = device_path(p->metadata), *why = NULL;
-	bool blank = false;
-	int err = metadata_blank(p->metadata, &blank);
-
-	if (err)
-		return err;
-	if (blank)
-		return p->o->recover ?
-		       fail(EX_REFUSED, "%s has no metadata", path) : 0;
-	p->wipe = p->o->reset;
-	if (p->wipe)
-		return 0;
-	msg_quiet(true);
-	err = metadata_read(path, 0, NULL, md);
-	msg_quiet(false);
-	p->wipe = err && p->o->force;
-	if (p->wipe)
-		return 0;
-	if (err) {
-		why = xstrdup(msg_last_error());
-		return fail(EX_REFUSED, "%s --force makes new metadata there",
-			    why);
-	}
-	return check_found(p, md, path);
-}
-
-/* Three devices, of which none is a part of another. */
-static int check_apart(const struct stream_plan *p)
-{
-	autofree char *path = device_path(p->metadata);
-	const dev_t legs[] = { p->source, p->target };
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(legs); i++) {
-		autofree char *leg = devno_label(legs[i]);
-
-		if (device_stands_on(p->metadata, legs[i]) ||
-		    device_stands_on(legs[i], p->metadata))
-			return fail(EX_REFUSED,
-				    "the metadata device %s and %s overlap; name a device of its own",
-				    path, leg);
-	}
-	return preflight_target(p->metadata, p->source, METADATA_MIN, true);
-}
-
 int stream_plan_make(struct stream_plan *p)
 {
 	automd struct metadata md = { 0 };
 	int err = p->o->name ? check_name(p->o->name) : 0;
 
 	if (!err)
-		err = check_apart(p);
-	if (!err)
-		err = look_at_metadata(p, &md);
+		err = metadata_plan_make(&p->md, &md);
+	if (p->md.goes_on && p->o->name)
+		p->length = md.length;
 	if (!err)
 		err = p->o->name ? take_image(p) : take_user(p);
-	if (!err && p->goes_on)
+	if (!err && p->md.goes_on)
 		err = check_source(p, &md);
 	if (!err)
 		err = preflight_target(p->target, p->source, p->length,
-				       p->o->force || p->goes_on);
+				       p->o->force || p->md.goes_on);
 	p->note.base = p->o->base;
 	return err;
 }

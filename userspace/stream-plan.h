@@ -2,20 +2,19 @@
 #ifndef BLKJOB_STREAM_PLAN_H
 #define BLKJOB_STREAM_PLAN_H
 
+#include "metadata-plan.h"
 #include "stream.h"
 
 struct stream_plan {
 	const struct stream_options *o;
 	const char *ref;		/* SOURCE, as the user has named it */
-	dev_t source, target, metadata;
-	char *identity[2];		/* of source and target device */
+	dev_t source, target;
+	struct metadata_plan md;
 	struct dm_dev user;		/* of a new one: nothing yet */
 	struct table old;		/* leads to the source's data */
 	uint64_t length;		/* bytes */
 	struct ranges base;
 	struct stream_note note;
-	bool goes_on;			/* with what the metadata know */
-	bool wipe;			/* which is not wanted */
 };
 
 /* All checks of a stream that is not there yet. 0 or exit status. */

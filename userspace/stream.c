@@ -5,13 +5,11 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
 #include "bitmap.h"
 #include "blkjob.h"
 #include "cleanup.h"
 #include "device.h"
-#include "identity.h"
 #include "preflight.h"
 #include "stack.h"
 #include "stream.h"
@@ -21,8 +19,7 @@ static void plan_release(struct stream_plan *p)
 {
 	table_free(&p->old);
 	ranges_free(&p->base);
-	free(p->identity[0]);
-	free(p->identity[1]);
+	metadata_plan_free(&p->md);
 }
 
 static int resolve(struct stream_plan *p, const char *source,
@@ -32,13 +29,12 @@ static int resolve(struct stream_plan *p, const char *source,
 
 	if (!err)
 		err = preflight_resolve(target, &p->target);
-	if (!err)
-		err = preflight_resolve(metadata, &p->metadata);
-	if (err)
-		return err;
-	p->identity[0] = identity_of(p->source);
-	p->identity[1] = identity_of(p->target);
-	return 0;
+	p->md.type = "stream";
+	p->md.force = p->o->force;
+	p->md.reset = p->o->reset;
+	p->md.recover = p->o->recover;
+	return err ? err : metadata_plan_resolve(&p->md, metadata, p->source,
+						 p->target);
 }
 
 /* A job that has these metadata: running, or cancelled. */
@@ -51,7 +47,7 @@ static int find_live(const struct stream_plan *p, struct job *job)
 	*job = (struct job) { 0 };
 	for (i = 0; !err && i < n; i++)
 		if (job_is_stream(&jobs[i]) &&
-		    job_metadata(&jobs[i]) == p->metadata)
+		    job_metadata(&jobs[i]) == p->md.device)
 			*job = jobs[i];
 	return err;
 }
@@ -150,14 +146,10 @@ static int begin_again(const struct stream_plan *p, struct job *job)
 static void add_options(struct layer *layer, const struct stream_plan *p)
 {
 	const struct stream_options *o = p->o;
-	autofree char *metadata = xasprintf("%u:%u", major(p->metadata),
-					    minor(p->metadata));
 	autofree char *note = stream_note_text(&p->note);
 	int i;
 
-	layer_add_word(layer, "metadata", metadata);
-	layer_add_word(layer, "identity", p->identity[0]);
-	layer_add_word(layer, "target_identity", p->identity[1]);
+	metadata_plan_options(&p->md, layer);
 	layer_add_word(layer, "note", note);
 	layer_add_number(layer, "speed", o->speed);
 	layer_add_number(layer, "granularity", o->granularity);
@@ -230,8 +222,8 @@ int stream_start(const char *source, const char *target, const char *metadata,
 		err = bitmap_read(o->base, p.length, &p.base);
 	if (!err && job->dev.devno)
 		return begin_again(&p, job);
-	if (!err && p.wipe)
-		err = metadata_wipe(p.metadata);
+	if (!err && p.md.wipe)
+		err = metadata_wipe(p.md.device);
 	if (!err)
 		err = insert(&p, job);
 	return err ? err : run_it(&p, job);
