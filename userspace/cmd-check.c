@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <stdio.h>
+#include <string.h>
 
 #include "args.h"
 #include "blkjob.h"
@@ -51,11 +52,21 @@ static int check(const char *source, const char *target, bool force, bool json)
 	return err;
 }
 
+/* Of a mirror a lost sector costs no more than copying what is in it. */
+static int mirror_damaged(const char *path, const struct metadata *md)
+{
+	return fail(EX_ATTENTION,
+		    "%s: %u sectors are damaged; what they may hide counts as different, so 'blkjob recover %s' copies more than it had to",
+		    path, metadata_damaged(md), path);
+}
+
 /* Of a stream: is it known for each region which leg has it? */
 static int check_bitmaps(const char *path, const struct metadata *md)
 {
 	unsigned int i, damaged = metadata_damaged(md);
 
+	if (damaged && !strcmp(md->type, "mirror"))
+		return mirror_damaged(path, md);
 	for (i = 0; i < md->n; i++)
 		if (md->checkpoint[i].doubtful)
 			return fail(EX_ATTENTION,

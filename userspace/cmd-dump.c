@@ -91,7 +91,7 @@ static void print_leg(const char *what, uint64_t bytes, const char *identity)
 	       *identity ? identity : "not identified");
 }
 
-/* Of a stream: what is on the target device. */
+/* Of a stream: what is on the target device. Of a mirror: what may differ. */
 static void print_bitmap(const struct metadata *md, const struct checkpoint *c)
 {
 	char size[32];
@@ -186,7 +186,8 @@ const struct command cmd_dump = {
 	.options =
 	"METADATA is a device or a file.\n\n"
 	"  --since CHECKPOINT   the ranges that have changed since, as --bitmap takes them;\n"
-	"                       of a stream \"valid\", those that are on its target device\n"
+	"                       of a stream \"valid\", those that are on its target device;\n"
+	"                       of a mirror \"differ\", those in which its legs may differ\n"
 	"  --offset SIZE        where the metadata begin (0)\n"
 	"  --json               one object; sizes in bytes\n",
 	.run = run,

@@ -4,6 +4,7 @@
 
 #include "blkjob.h"
 #include "progress.h"
+#include "remember.h"
 #include "start.h"
 
 static int wait_ready(struct job *job)
@@ -29,6 +30,9 @@ static int run(const struct command *cmd, int argc, char **argv)
 	bool wait = false;
 	const struct arg args[] = {
 		MIRROR_ARGS(&o), ARG("group", TEXT, &o.group),
+		ARG("metadata", TEXT, &o.metadata),
+		ARG("unwritten", FLAG, &o.unwritten),
+		ARG("reset", FLAG, &o.reset),
 		ARG("wait", FLAG, &wait), { 0 }
 	};
 	static const char usage[] =
@@ -42,6 +46,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 			 words);
 	if (!err)
 		err = start_check(cmd, &o);
+	if (!err)
+		err = remember_usage(cmd, &o);
 	if (err)
 		return err;
 	while (n < ARRAY_SIZE(words) && words[n])
@@ -69,6 +75,11 @@ const struct command cmd_mirror = {
 	"When the job is ready, 'complete' switches SOURCE to TARGET, and 'cancel' leaves\n"
 	"TARGET as a consistent copy. The jobs of a group do both at one instant.\n\n"
 	MIRROR_HELP
+	"  --metadata DEVICE    remembers what may differ: the same command goes on with that\n"
+	"                       after a crash, an outage of TARGET or 'cancel'; 9M for each 1T\n"
+	"  --unwritten          a promise: nothing was written to SOURCE while the job was not\n"
+	"                       there\n"
+	"  --reset              copy everything, whatever DEVICE knows\n"
 	"  --group NAME         several pairs, to be completed or cancelled as NAME\n"
 	"  --wait               return when TARGET has caught up\n",
 	.run = run,

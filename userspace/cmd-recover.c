@@ -13,7 +13,7 @@
 #include "lock.h"
 #include "lvm.h"
 #include "preflight.h"
-#include "stream.h"
+#include "recover.h"
 
 /* A command that is at work holds a lock; files of killed ones go away. */
 static int check_idle(void)
@@ -227,16 +227,16 @@ static int run(const struct command *cmd, int argc, char **argv)
 	if (!err && all && *metadata)
 		err = usage_error(cmd, "%s", usage);
 	if (!err && unwritten && !all && !*metadata)
-		err = usage_error(cmd, "--unwritten is about streams: %s", usage);
+		err = usage_error(cmd, "--unwritten is about what is put back: %s", usage);
 	if (!err)
 		err = preflight_kernel(version);
 	if (!err)
 		err = clean_up(dry);
 	if (!err && all)
-		return stream_recover(NULL, unwritten, dry);
+		return recover_metadata(NULL, unwritten, dry);
 	/* One that cannot be put back does not keep the others away. */
 	for (i = 0; i < ARRAY_SIZE(metadata) && metadata[i]; i++) {
-		one = stream_recover(metadata[i], unwritten, dry);
+		one = recover_metadata(metadata[i], unwritten, dry);
 		err = err ? err : one;
 	}
 	return err;
@@ -245,13 +245,13 @@ static int run(const struct command *cmd, int argc, char **argv)
 const struct command cmd_recover = {
 	.name = "recover",
 	.args = "[METADATA... | --all]",
-	.summary = "Put streams back after a reboot, and clean up",
+	.summary = "Put streams and mirrors back after a reboot, and clean up",
 	.options =
 	"Clears tables that were loaded but not switched to, removes private devices that\n"
 	"nothing stands on and volumes of jobs that are gone, and names jobs that wait for\n"
 	"a decision.\n"
-	"Then it begins the streams again that METADATA know of. Do that before anything\n"
-	"opens their devices.\n\n"
+	"Then it begins the streams and mirrors again that METADATA know of. Do that before\n"
+	"anything opens their devices.\n\n"
 	"  --all                all whose metadata are on any device of this machine\n"
 	"  --unwritten          a promise: nothing was written to their sources meanwhile\n"
 	"  -n, --dry-run        only say what would be done\n",

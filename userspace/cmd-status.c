@@ -48,6 +48,9 @@ static void print_status(const struct job *job)
 	print_size("of", st->len, "");
 	print_size("dirty", st->dirty, "");
 	print_size("before writes", st->cbw, "");
+	print_size("rework", st->rework, ", equal, but copied again after a crash");
+	if (!st->remembers)
+		print_word("metadata", "could not be written, and are worth nothing: after a crash everything is copied");
 	print_size("rate", st->rate, "/s");
 	print_size("dirty rate", st->dirty_rate, "/s");
 	if (eta != UNKNOWN && eta)

@@ -11,7 +11,9 @@
 #include "group.h"
 #include "lock.h"
 #include "lvm.h"
+#include "metadata.h"
 #include "progress.h"
+#include "remember.h"
 #include "replaces.h"
 #include "since.h"
 #include "stack.h"
@@ -53,11 +55,12 @@ static int remove_layer(const struct job *job)
 /* The job has ended by itself, or somebody has cancelled it. */
 int complete_ended(const struct job *job)
 {
-	autofree char *dev = job_device(job);
+	autofree char *dev = job_device(job), *again = remember_again(job);
 	int err = job_error(job), removed = remove_layer(job);
 
 	if (removed)
 		return removed;
+	remember_tell_again(again, dev);
 	return err ? err : fail(EX_ROLLED_BACK,
 				"job %s was cancelled; %s is on its source",
 				job->id, dev);
@@ -235,6 +238,7 @@ static int reverse_commit(struct job *job, uint64_t timeout_us)
 
 static int plain_commit(struct job *job, uint64_t timeout_us, uint64_t *us)
 {
+	dev_t metadata = job_metadata(job);
 	int err = 0;
 
 	if (!job_in(job, STATE(CONCLUDED)))
@@ -242,7 +246,9 @@ static int plain_commit(struct job *job, uint64_t timeout_us, uint64_t *us)
 	if (!err && job_in(job, STATE(PENDING)))
 		err = complete_leg_failed(job) ? complete_give_up(job) :
 						 complete_finalize(job);
-	return err ? err : stack_pivot(job, us);
+	if (!err)
+		err = stack_pivot(job, us);
+	return err ? err : metadata_forget(job, metadata);
 }
 
 int complete_report(const struct job *job, uint64_t us)
@@ -381,6 +387,8 @@ static int revert_lv(struct job *job, const struct lv *spare)
 static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 {
 	autofree char *dev = job_device(job), *target = device_path(job->target);
+	autofree char *again = remember_again(job);
+	dev_t metadata = job_metadata(job);
 	autolv struct lv spare = { 0 };
 	bool own, unverified = job_has_checksums(job);
 	int err = job_update(job);
@@ -403,6 +411,9 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 	if (err)
 		warning("%s", since_stays);
 	err = stack_restore(job);
+	/* The source of which they tell is not the one that stays in use. */
+	if (!err && job->reversed)
+		err = metadata_forget(job, metadata);
 	if (err)
 		return err;
 	if (own)
@@ -421,6 +432,8 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 	else
 		say("job %s cancelled; %s is on its source, the copy is incomplete",
 		    job->id, dev);
+	if (!job->reversed)
+		remember_tell_again(again, dev);
 	/* Whoever wanted a copy must hear that there is none. */
 	return force || own ? 0 : job_error(job);
 }

@@ -6,6 +6,7 @@
 #include "blkjob.h"
 #include "cleanup.h"
 #include "device.h"
+#include "job.h"
 #include "metadata.h"
 
 int metadata_blank(dev_t devno, bool *blank)
@@ -37,4 +38,19 @@ int metadata_wipe(dev_t devno)
 		return fail(EX_TARGET, "cannot write the metadata device %s; see: dmesg",
 			    path);
 	return 0;
+}
+
+int metadata_forget(const struct job *job, dev_t devno)
+{
+	autofree char *path = NULL;
+	struct dm_dev dev;
+
+	if (!devno)
+		return 0;
+	path = device_path(devno);
+	if (!job->by_hand && !dm_find_name(job->dev.name, &dev))
+		return fail(EX_ATTENTION,
+			    "the metadata on %s are still in use; when %s has gone, remove them: blkdiscard -z --force --length 8192 %s",
+			    path, job->dev.name, path);
+	return metadata_wipe(devno);
 }

@@ -22,6 +22,46 @@ bool metadata_has_checkpoints(const struct metadata *md)
 	return !strcmp(md->type, "track");
 }
 
+/* Do the bitmaps of older places have what those of newer ones have? */
+static bool adds_up(const struct metadata *md)
+{
+	return strcmp(md->type, "stream");
+}
+
+static bool is_mirror(const struct metadata *md)
+{
+	return !strcmp(md->type, "mirror");
+}
+
+/*
+ * Of a mirror's bitmaps the oldest, as read, has what is in any of them. What is
+ * in none does not differ; unless there is only one that is still being begun, or
+ * what was written is not known.
+ */
+static void join_bitmaps(struct metadata *md)
+{
+	struct checkpoint *all = &md->checkpoint[0];
+	bool known = false;
+	unsigned int i;
+
+	for (i = 0; i < md->n; i++)
+		known |= md->checkpoint[i].state == CHECKPOINT_ACTIVE;
+	known &= md->n && all->state != CHECKPOINT_INCONSISTENT;
+	for (i = 1; i < md->n; i++) {
+		all->damaged += md->checkpoint[i].damaged;
+		all->doubtful += md->checkpoint[i].doubtful;
+		ranges_free(&md->checkpoint[i].ranges);
+	}
+	md->n = 1;
+	strcpy(all->name, METADATA_DIFFER);
+	all->state = CHECKPOINT_ACTIVE;
+	if (known)
+		return;
+	ranges_free(&all->ranges);
+	ranges_add(&all->ranges, 0, md->length);
+	all->changed = md->length;
+}
+
 static void count_changed(const struct metadata *md, uint64_t regions,
 			  const unsigned long *bits, struct checkpoint *c,
 			  bool ranges)
@@ -85,14 +125,16 @@ static int read_checkpoints(struct md_reader *r, const char *since,
 		c->state = flags ? CHECKPOINT_INCONSISTENT :
 			   from->flags & BLKJOB_MD_STARTING ?
 			   CHECKPOINT_STARTING : CHECKPOINT_ACTIVE;
-		if (!metadata_has_checkpoints(md))
+		if (!adds_up(md))
 			memset(bits, 0, bytes);
 		err = md_read_bits(r, place, bits, &damage);
 		c->damaged = damage.bad;
 		c->doubtful = damage.doubtful;
-		count_changed(md, super->regions, bits, c,
-			      since && !strcmp(since, c->name));
+		count_changed(md, super->regions, bits, c, is_mirror(md) ||
+			      (since && !strcmp(since, c->name)));
 	}
+	if (is_mirror(md))
+		join_bitmaps(md);
 	return err;
 }
 

@@ -16,7 +16,10 @@ enum checkpoint_state {
 	CHECKPOINT_INCONSISTENT,	/* everything counts as changed */
 };
 
-/* Or, of a stream, a bitmap of what is valid, which stands for itself. */
+/*
+ * Or, of a stream, a bitmap of what is valid, which stands for itself; or, of a
+ * mirror, "differ": what may differ, of all its bitmaps.
+ */
 struct checkpoint {
 	char name[BLKJOB_MD_NAME + 1];
 	uint64_t time_us;
@@ -43,6 +46,10 @@ struct metadata {
 	unsigned int n;
 };
 
+#define METADATA_DIFFER "differ"
+
+struct job;
+
 #define automd __attribute__((cleanup(metadata_free)))
 
 /*
@@ -68,6 +75,11 @@ struct checkpoint *metadata_find(struct metadata *md, const char *name);
 int metadata_blank(dev_t devno, bool *blank);
 /* The kernel makes metadata where there is nothing. 0 or exit status. */
 int metadata_wipe(dev_t devno);
+/*
+ * Likewise, when a job's layer has gone for good: otherwise "recover" would find
+ * them, and put it over what is written by then. @devno may be 0.
+ */
+int metadata_forget(const struct job *job, dev_t devno);
 /* Sectors, with a whole copy of the superblock as eight. */
 unsigned int metadata_damaged(const struct metadata *md);
 

@@ -142,6 +142,8 @@ void output_job_json(struct json *j, const struct job *job)
 	json_number(j, "spill_full", st->spill_full);
 	json_number(j, "spill_errors", st->spill_errors);
 	json_bool(j, "reversed", st->reversed);
+	json_number(j, "rework", st->rework);
+	json_bool(j, "remembers", st->remembers);
 	json_end(j, '}');
 }
 
@@ -153,7 +155,10 @@ void output_job(const struct job *job)
 	putchar('\n');
 }
 
-enum { ID, TYPE, STATUS, DEVICE, TARGET, DONE, SIZE, DIRTY, RATE, GROUP, NR_COLUMNS };
+enum {
+	ID, TYPE, STATUS, DEVICE, TARGET, DONE, SIZE, DIRTY, RATE, REWORK, GROUP,
+	NR_COLUMNS
+};
 
 static const struct {
 	const char *name;
@@ -168,8 +173,23 @@ static const struct {
 	[SIZE]	 = { "SIZE", SCOLS_FL_RIGHT },
 	[DIRTY]	 = { "DIRTY", SCOLS_FL_RIGHT },
 	[RATE]	 = { "RATE", SCOLS_FL_RIGHT },
+	[REWORK] = { "REWORK", SCOLS_FL_RIGHT },
 	[GROUP]	 = { "GROUP", 0 },
 };
+
+/* Most jobs have none of it: there is a column if one has. */
+static bool is_wanted(int column, const struct job *jobs, size_t n)
+{
+	size_t i;
+
+	if (column != REWORK && column != GROUP)
+		return true;
+	for (i = 0; i < n; i++)
+		if (column == GROUP ? *jobs[i].st.group != '\0' :
+				      jobs[i].st.rework != UNKNOWN)
+			return true;
+	return false;
+}
 
 static char *size_or_dash(uint64_t bytes, const char *suffix)
 {
@@ -189,7 +209,7 @@ static char *percent(const struct status *st)
 }
 
 static void add_line(struct libscols_table *tb, const struct job *job,
-		     int nr_columns)
+		     const bool wanted[NR_COLUMNS])
 {
 	struct libscols_line *ln = scols_table_new_line(tb, NULL);
 	const struct status *st = &job->st;
@@ -204,9 +224,10 @@ static void add_line(struct libscols_table *tb, const struct job *job,
 		[SIZE]	 = size_or_dash(job->length * 512, ""),
 		[DIRTY]	 = size_or_dash(st->dirty, ""),
 		[RATE]	 = size_or_dash(st->rate, "/s"),
+		[REWORK] = size_or_dash(st->rework, ""),
 		[GROUP]	 = xstrdup(*st->group ? st->group : "-"),
 	};
-	int i;
+	int i, at = 0;
 
 	if (job_can_undo(job)) {
 		free(cell[STATUS]);
@@ -214,8 +235,8 @@ static void add_line(struct libscols_table *tb, const struct job *job,
 					 status_state_name(st->state));
 	}
 	for (i = 0; i < NR_COLUMNS; i++) {
-		if (ln && i < nr_columns)
-			scols_line_set_data(ln, i, cell[i]);
+		if (ln && wanted[i])
+			scols_line_set_data(ln, at++, cell[i]);
 		free(cell[i]);
 	}
 }
@@ -223,22 +244,22 @@ static void add_line(struct libscols_table *tb, const struct job *job,
 int output_job_list(const struct job *jobs, size_t n)
 {
 	struct libscols_table *tb;
-	int nr_columns = GROUP;		/* which most jobs have none of */
+	bool wanted[NR_COLUMNS];
 	size_t i;
 	int column;
 
-	for (i = 0; i < n; i++)
-		if (*jobs[i].st.group)
-			nr_columns = NR_COLUMNS;
 	scols_init_debug(0);
 	tb = scols_new_table();
 	if (!tb)
 		return fail(EX_ATTENTION, "out of memory");
-	for (column = 0; column < nr_columns; column++)
-		scols_table_new_column(tb, columns[column].name, 0,
-				       columns[column].flags);
+	for (column = 0; column < NR_COLUMNS; column++) {
+		wanted[column] = is_wanted(column, jobs, n);
+		if (wanted[column])
+			scols_table_new_column(tb, columns[column].name, 0,
+					       columns[column].flags);
+	}
 	for (i = 0; i < n; i++)
-		add_line(tb, &jobs[i], nr_columns);
+		add_line(tb, &jobs[i], wanted);
 	scols_print_table(tb);
 	scols_unref_table(tb);
 	return 0;

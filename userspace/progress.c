@@ -59,7 +59,7 @@ static void print_done(const char *what, uint64_t done, uint64_t of)
 
 static void print_job(struct progress *p, const struct status *st)
 {
-	char rate_s[32], dirty[32], eta_s[32];
+	char rate_s[32], dirty[32], rework[32], eta_s[32];
 	uint64_t rate, dirty_rate, eta;
 
 	rate_window_mean(&p->window, &rate, &dirty_rate);
@@ -69,6 +69,8 @@ static void print_job(struct progress *p, const struct status *st)
 		printf("  %s/s", size_format(rate_s, sizeof(rate_s), st->rate));
 	if (st->dirty != UNKNOWN)
 		printf("  dirty %s", size_format(dirty, sizeof(dirty), st->dirty));
+	if (st->rework != UNKNOWN && st->rework)
+		printf("  rework %s", size_format(rework, sizeof(rework), st->rework));
 	if (eta != UNKNOWN && eta)
 		printf("  ETA %s", time_format(eta_s, sizeof(eta_s), eta));
 }

@@ -29,6 +29,8 @@ static const struct metric {
 	{ "blkjob_ready", "gauge", "1: the target device has caught up once.", STATUS(ready) },
 	{ "blkjob_paused", "gauge", "1: paused.", STATUS(paused) },
 	{ "blkjob_actively_synced", "gauge", "1: every write reaches both legs, and they are equal.", STATUS(actively_synced) },
+	{ "blkjob_rework_bytes", "gauge", "Bytes that are equal, and would be copied again after a crash.", STATUS(rework) },
+	{ "blkjob_remembers", "gauge", "0: the metadata of a mirror could not be written.", STATUS(remembers) },
 	{ "blkjob_held_writes", "gauge", "Writes held because a leg failed in the commit window.", STATUS(held) },
 	{ "blkjob_pause_seconds", "gauge", "Longest time that a write was held for the switch.", offsetof(struct job_stats, job.st.pause_us), NULL, true },
 	{ "blkjob_copied_bytes_total", "counter", "Bytes copied as data.", STATUS(copied) },

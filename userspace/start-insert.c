@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "complete.h"
 #include "device.h"
+#include "remember.h"
 #include "since.h"
 #include "stack.h"
 #include "start.h"
@@ -89,6 +90,7 @@ static void add_options(struct layer *layer, const struct plan *p,
 		spill = xasprintf("%u:%u", major(p->spill), minor(p->spill));
 	layer_add_word(layer, "spill", spill);
 	layer_add_word(layer, "note", note);
+	metadata_plan_options(&p->md, layer);
 }
 
 static int send_range(const struct job *job, const char *verb, uint64_t first,
@@ -135,6 +137,8 @@ static int create(struct start *s, size_t i)
 	if (!err && p->allocate)
 		err = lvm_allocate(&p->lv, p->target, layer->id, &s->spares[i],
 				   &layer->target);
+	if (!err && p->md.wipe)
+		err = metadata_wipe(p->md.device);
 	if (!err)
 		err = stack_create(in, &s->jobs[i]);
 	/* A list can come at once: what is written from then on is added. */
@@ -173,6 +177,7 @@ static void tell(const struct start *s, uint64_t us)
 
 		say("job %s started: %s to %s; %s stays in use",
 		    s->jobs[i].id, label, path, label);
+		remember_tell(&s->plans[i]);
 	}
 	if (s->o->backup)
 		say("the image is of one instant, %s file systems frozen; no write was held longer than %.1f ms",

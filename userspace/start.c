@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "device.h"
 #include "preflight.h"
+#include "remember.h"
 #include "replaces.h"
 #include "since.h"
 #include "stack.h"
@@ -17,6 +18,8 @@ void plan_free(struct plan *p)
 	table_free(&p->old);
 	lv_free(&p->lv);
 	ranges_free(&p->given);
+	ranges_free(&p->differ);
+	metadata_plan_free(&p->md);
 }
 
 bool start_sync_is(const struct start_options *o, const char *mode)
@@ -50,7 +53,7 @@ static int check_target(const struct plan *p, const char *source,
 	if (o->backup || !p->top.origin || p->target != p->top.origin)
 		/* It has the image that is brought up to date. */
 		return preflight_target(p->target, p->user.devno, length,
-					o->force || o->since);
+					o->force || o->since || p->md.goes_on);
 	if (!start_sync_is(o, "top") || p->top.offset)
 		return fail(EX_REFUSED,
 			    "the snapshot below %s stands on the target: only what a whole snapshot holds can be copied there; use --sync top, or name a target elsewhere",
@@ -96,6 +99,8 @@ int plan_make(struct plan *p, const char *source, const char *target,
 	p->allocate = lvm && o->migrate && !o->replaces;
 	top_find(&p->old, &p->top);
 	err = check_sync(p, source, o);
+	if (!err && o->metadata)
+		err = remember_plan(p, o);
 	if (err)
 		return err;
 	err = p->allocate ? lvm_check_pv(&p->lv, p->target) :
@@ -105,6 +110,8 @@ int plan_make(struct plan *p, const char *source, const char *target,
 	if (!err && p->spill)
 		err = preflight_spill(p->spill, p->target, p->user.devno,
 				      o->granularity, o->force);
+	if (!err && p->md.goes_on)
+		err = remember_check(p, o);
 	return err ? err : since_check(p, source, o);
 }
 

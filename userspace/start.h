@@ -5,6 +5,7 @@
 
 #include "args.h"
 #include "lvm.h"
+#include "metadata-plan.h"
 #include "top.h"
 
 struct plan {
@@ -18,6 +19,8 @@ struct plan {
 	struct top top;
 	struct ranges given;	/* what --bitmap says, in bytes */
 	struct job tracker;	/* of the source; dev.devno 0 = none */
+	struct metadata_plan md;	/* device 0 = none */
+	struct ranges differ;	/* if it goes on with these: as they say, in bytes */
 };
 
 void plan_free(struct plan *p);
@@ -57,6 +60,9 @@ struct start_options {
 	const char *since, *checkpoint;
 	const char *bitmap_mode;		/* NULL = on-success */
 	const char *spill;			/* a device, NULL = none */
+	const char *metadata;			/* likewise */
+	/* As in struct stream_options. */
+	bool reset, unwritten, recover;
 };
 
 #define START_DEFAULTS .speed = UNKNOWN, .granularity = UNKNOWN, \

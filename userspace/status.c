@@ -28,6 +28,7 @@ static const struct key {
 	NUMBER(source_errors), NUMBER(target_errors), NUMBER(pause_us),
 	NUMBER(cbw), NUMBER(checkpoint_busy), NUMBER(reversed),
 	NUMBER(spilled), NUMBER(spill_full), NUMBER(spill_errors),
+	NUMBER(rework), NUMBER(remembers),
 	WORD(io_status), WORD(error), WORD(last_error), WORD(result),
 	WORD(active), WORD(converge), WORD(group),
 };

@@ -20,6 +20,7 @@ struct status {
 	uint64_t source_errors, target_errors, pause_us, cbw, checkpoint_busy;
 	uint64_t spilled, spill_full, spill_errors;	/* UNKNOWN: no spill device */
 	uint64_t reversed;
+	uint64_t rework, remembers;	/* UNKNOWN: no metadata, or of a stream */
 	/* Words; empty = the kernel said "-" or nothing. */
 	char io_status[16], error[64], last_error[64], result[16], active[16];
 	char converge[16];

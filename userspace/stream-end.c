@@ -57,21 +57,6 @@ static int was_cancelled(const struct job *job)
 		    job->id, dev, more);
 }
 
-/* Otherwise "recover" would find it, and put it over what is written by then. */
-static int forget(const struct job *job, dev_t metadata)
-{
-	autofree char *path = device_path(metadata);
-	struct dm_dev dev;
-
-	if (!metadata)
-		return 0;
-	if (!job->by_hand && !dm_find_name(job->dev.name, &dev))
-		return fail(EX_ATTENTION,
-			    "the metadata on %s are still in use; when %s has gone, remove them: blkdiscard -z --force --length 8192 %s",
-			    path, job->dev.name, path);
-	return metadata_wipe(metadata);
-}
-
 static int drop_source(struct job *job)
 {
 	autofree char *dev = job_device(job), *target = device_path(job->target);
@@ -92,7 +77,7 @@ static int drop_source(struct job *job)
 			    dev);
 	err = stack_pivot(job, &us);
 	if (!err)
-		err = forget(job, metadata);
+		err = metadata_forget(job, metadata);
 	if (!err)
 		say("%s is now on %s alone; table reloaded in %.1f ms", dev,
 		    target, us / 1e3);

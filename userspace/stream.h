@@ -52,7 +52,4 @@ int stream_cancel(struct job *job, bool force, uint64_t timeout_us);
 /* The sentence for one that does not end well. Returns an exit status. */
 int stream_failed(const struct job *job);
 
-/* recover-stream.c: puts back what @metadata, or any device (NULL), knows of. */
-int stream_recover(const char *metadata, bool unwritten, bool dry);
-
 #endif

@@ -15,7 +15,8 @@ my %kinds = (
 		   offset:n dirty:n rate:n dirty_rate:n eta:n? speed:n ready:b
 		   paused:b busy:b io-status:s actively-synced:b error:s?
 		   pause_us:n? result:s? active:s? converge:s? replaces:s?
-		   group:s? cbw:n? reversed:b?)],
+		   group:s? cbw:n? reversed:b? rework:n?
+		   remembers:b?)],
 	event => [qw(id:s time_us:n event:s)],
 	verify => [qw(id:s length:n equal:b differ:a not-compared:a)],
 	map => [qw(id:s length:n dirty:a)],

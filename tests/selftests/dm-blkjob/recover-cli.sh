@@ -30,7 +30,7 @@ recovered() {
 	fi
 	made_is x
 	ends 0 'the stream is there' recover "${dev[m]}"
-	ends 0 'there is no stream to be put back' recover --all
+	ends 0 'there is no stream and no mirror to be put back' recover --all
 	filled x 3 4096 64
 	filled x 4 8191 1
 	filled x 1 0 4096
@@ -40,7 +40,7 @@ recovered() {
 	filled x 3 4096 64
 	filled x 1 4160 4031
 	filled x 4 8191 1
-	ends 0 'there is no stream to be put back' recover --all
+	ends 0 'there is no stream and no mirror to be put back' recover --all
 }
 
 # What is not to be filled has to be said again; until then nothing is.
@@ -176,7 +176,7 @@ damaged() {
 		recover --all
 	fill m 9 0 16
 	ends 3 'something else' recover "${dev[m]}"
-	ends 0 'there is no stream to be put back' recover --all
+	ends 0 'there is no stream and no mirror to be put back' recover --all
 	nothing_left
 }
 
@@ -189,7 +189,7 @@ others() {
 	wait_for "the layer stays" none_left
 	ends 3 'has the metadata of a track job' stream "${dev[u]}" "${dev[t]}" \
 		--metadata "${dev[m]}"
-	ends 3 'metadata of a track job, and not of a stream' recover "${dev[m]}"
+	ends 3 'metadata of a track job, and not of a stream or a mirror' recover "${dev[m]}"
 	slow started stream "${dev[u]}" "${dev[t]}" --metadata "${dev[m]}" --reset
 	fill u 3 0 8
 	swap u "$before"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Streams that a reboot has interrupted, or a crash. What has to be known is on
- * their metadata device: who the legs are, and what the user's device is called.
+ * Streams and mirrors that a reboot has interrupted, or a crash. What has to be
+ * known is on their metadata device: who the legs are, and what the user's device
+ * is called.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "cleanup.h"
 #include "device.h"
 #include "identity.h"
+#include "recover.h"
 #include "stream.h"
 
 struct recovery {
@@ -18,24 +20,59 @@ struct recovery {
 	int err;		/* the first that could not be put back */
 };
 
-static int find_leg(const char *path, const char *what, const char *identity,
-		    dev_t *devno)
+static int find_leg(const char *path, const struct metadata *md,
+		    const char *what, const char *identity, dev_t *devno)
 {
-	int err = identity_find(identity, devno);
+	int err;
 
+	if (!*identity)
+		return fail(EX_REFUSED,
+			    "%s does not say which device the %s is, as the %s was not begun by this command; see: blkjob help %s",
+			    path, what, md->type, md->type);
+	err = identity_find(identity, devno);
 	if (err == -EEXIST)
 		return fail(EX_REFUSED,
-			    "%s: there are several devices \"%s\", and one of them is the %s of this stream; take the others away",
-			    path, identity, what);
+			    "%s: there are several devices \"%s\", and one of them is the %s of this %s; take the others away",
+			    path, identity, what, md->type);
 	if (err)
 		return fail(EX_REFUSED,
-			    "%s: the %s of this stream, \"%s\", is not found; connect it, and try again: blkjob recover %s",
-			    path, what, identity, path);
+			    "%s: the %s of this %s, \"%s\", is not found; connect it, and try again: blkjob recover %s",
+			    path, what, md->type, identity, path);
 	return 0;
 }
 
-static int put_back(const char *path, const struct metadata *md,
-		    const struct recovery *r)
+static int find_legs(const char *path, const struct metadata *md, dev_t legs[2])
+{
+	int err = find_leg(path, md, "source", md->identity, &legs[0]);
+
+	return err ? err : find_leg(path, md, "target device",
+				    md->target_identity, &legs[1]);
+}
+
+static int put_mirror_back(const char *path, const struct metadata *md,
+			   const struct recovery *r)
+{
+	const struct start_options o = {
+		MIRROR_DEFAULTS, .metadata = path, .recover = true,
+		.unwritten = r->unwritten,
+	};
+	autofree char *source = NULL, *target = NULL;
+	struct job job;
+	dev_t legs[2];
+	int err = find_legs(path, md, legs);
+
+	if (err)
+		return err;
+	source = devno_label(legs[0]);
+	target = device_path(legs[1]);
+	if (!r->dry)
+		return start_job(source, target, &o, &job);
+	say("%s: a mirror from %s to %s", path, source, target);
+	return 0;
+}
+
+static int put_stream_back(const char *path, const struct metadata *md,
+			   const struct recovery *r)
 {
 	autofree char *source = NULL, *target = NULL;
 	struct stream_options o = {
@@ -52,10 +89,7 @@ static int put_back(const char *path, const struct metadata *md,
 		return fail(EX_REFUSED,
 			    "%s does not say for which device the stream is, as it was not begun by this command; see: blkjob help stream",
 			    path);
-	err = find_leg(path, "source", md->identity, &legs[0]);
-	if (!err)
-		err = find_leg(path, "target device", md->target_identity,
-			       &legs[1]);
+	err = find_legs(path, md, legs);
 	if (err)
 		return err;
 	source = devno_label(legs[0]);
@@ -70,6 +104,18 @@ static int put_back(const char *path, const struct metadata *md,
 	return 0;
 }
 
+static bool can_be_put_back(const struct metadata *md)
+{
+	return !strcmp(md->type, "stream") || !strcmp(md->type, "mirror");
+}
+
+static int put_back(const char *path, const struct metadata *md,
+		    const struct recovery *r)
+{
+	return strcmp(md->type, "mirror") ? put_stream_back(path, md, r) :
+					    put_mirror_back(path, md, r);
+}
+
 /* Who has the metadata open is at work with them. */
 static bool is_live(dev_t devno)
 {
@@ -79,8 +125,7 @@ static bool is_live(dev_t devno)
 	if (job_list(&jobs, &n))
 		return true;
 	for (i = 0; i < n; i++)
-		if (job_is_stream(&jobs[i]) &&
-		    job_metadata(&jobs[i]) == devno)
+		if (job_metadata(&jobs[i]) == devno)
 			return true;
 	return false;
 }
@@ -107,7 +152,7 @@ static int look_at(dev_t devno, void *arg)
 	if (err == EX_ATTENTION) {
 		why = xstrdup(msg_last_error());
 		fail(err, "%s", why);
-	} else if (err || strcmp(md.type, "stream")) {
+	} else if (err || !can_be_put_back(&md)) {
 		return 0;
 	} else {
 		err = put_back(path, &md, r);
@@ -122,11 +167,11 @@ static int recover_all(struct recovery *r)
 {
 	identity_each(look_at, r);
 	if (!r->found)
-		say("there is no stream to be put back");
+		say("there is no stream and no mirror to be put back");
 	return r->err;
 }
 
-int stream_recover(const char *metadata, bool unwritten, bool dry)
+int recover_metadata(const char *metadata, bool unwritten, bool dry)
 {
 	struct recovery r = { .unwritten = unwritten, .dry = dry };
 	automd struct metadata md = { 0 };
@@ -138,15 +183,15 @@ int stream_recover(const char *metadata, bool unwritten, bool dry)
 	err = metadata_read(metadata, 0, NULL, &md);
 	if (err)
 		return err;
-	if (strcmp(md.type, "stream"))
+	if (!can_be_put_back(&md))
 		return fail(EX_REFUSED,
-			    "%s has the metadata of a %s job, and not of a stream; see: blkjob help %s",
+			    "%s has the metadata of a %s job, and not of a stream or a mirror; see: blkjob help %s",
 			    metadata, md.type, md.type);
 	if (device_resolve(metadata, &devno))
 		return fail(EX_REFUSED, "%s is not a block device; see: lsblk",
 			    metadata);
 	if (is_live(devno)) {
-		say("%s: the stream is there; see: blkjob list", metadata);
+		say("%s: the %s is there; see: blkjob list", metadata, md.type);
 		return 0;
 	}
 	return put_back(metadata, &md, &r);
