@@ -83,6 +83,10 @@ volume() {
 	disk j 4M
 	disk k 1M
 	lv old -L 4M vg0 "${dev[a]}"
+	disk l 4M
+	disk m 1M
+	lv home -L 4M vg0 "${dev[a]}"
+	fill home 5
 	fill old 3
 	fill n2 4
 	fill data 1
@@ -99,6 +103,8 @@ volume() {
 	device /dev/sdi i
 	device /dev/sdj j
 	device /dev/sdk k
+	device /dev/sdl l
+	device /dev/sdm m
 }
 
 # as_written LINE...: all of them, in this order.
@@ -127,6 +133,8 @@ readme() {
 	same log n1
 	ends 0 '' untrack vg0/data
 	ends 0 '' untrack vg0/log
+	ends 0 'is a consistent copy' cancel vg0/home
+	same home l
 	ends 0 'guest is now on' complete guest
 	ends 0 'srv is now on' complete srv
 	must dmsetup remove guest srv
@@ -148,6 +156,7 @@ manual_page() {
 	is devices "$(lv_field data devices)" "${dev[n]}(0)"
 	same data d
 	same log e
+	same home l
 	must dmsetup remove srv
 	filled h 4
 	filled j 3
@@ -306,7 +315,7 @@ view_by_hand() {
 	filled data 1
 }
 
-# What the unit runs at boot puts a stream back.
+# What the unit runs at boot puts a stream back, and a mirror.
 unit_line() {
 	local units line
 
