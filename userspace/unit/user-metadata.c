@@ -152,6 +152,43 @@ static void stream(void)
 	put_bits(0, REGIONS - 1);
 }
 
+/* One list of what may differ, of all bitmaps; or it is everything. */
+static void mirror(void)
+{
+	struct bj_md_super before = super;
+	struct metadata md = { 0 };
+
+	strcpy(super.type, "mirror");
+	super.leg[1] = (struct bj_md_leg){ REGIONS * 128, "serial:x" };
+	/* The newer one is being begun: both count. */
+	super.bitmap[0].flags = BLKJOB_MD_STARTING;
+	put_super();
+	CHECK(metadata_read(path, 0, METADATA_DIFFER, &md) == 0);
+	CHECK(md.n == 1 && !metadata_has_checkpoints(&md));
+	CHECK(md.checkpoint[0].changed == 65536 + 65536 - 4096);
+	CHECK(md.checkpoint[0].ranges.n == 2);
+	CHECK(md.checkpoint[0].ranges.r[0].start == 3 * 65536);
+	metadata_free(&md);
+	/* No other one is there yet. */
+	super.bitmap[2].generation = 0;
+	put_super();
+	CHECK(metadata_read(path, 0, NULL, &md) == 0);
+	CHECK(md.n == 1 && md.checkpoint[0].changed == md.length);
+	CHECK(ranges_total(&md.checkpoint[0].ranges) == md.length);
+	metadata_free(&md);
+	super.bitmap[0].flags = BLKJOB_MD_INCONSISTENT;
+	put_super();
+	CHECK(metadata_read(path, 0, NULL, &md) == 0);
+	CHECK(md.checkpoint[0].changed == md.length);
+	metadata_free(&md);
+	super.bitmap[0].generation = 0;
+	put_super();
+	CHECK(metadata_read(path, 0, NULL, &md) == 0);
+	CHECK(md.n == 1 && md.checkpoint[0].changed == md.length);
+	metadata_free(&md);
+	super = before;
+}
+
 static void refused(void)
 {
 	static const u8 zero[2 * BJ_MD_SLOT_BYTES];
@@ -195,5 +232,6 @@ KTAP_MAIN({ "metadata: a file", begin },
 	  { "metadata: damage counts as changed", damage },
 	  { "metadata: inconsistent", inconsistent },
 	  { "metadata: of a stream", stream },
+	  { "metadata: of a mirror", mirror },
 	  { "metadata: refused", refused },
 	  { "metadata: the file goes", end })
