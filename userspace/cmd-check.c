@@ -67,6 +67,10 @@ static int check_bitmaps(const char *path, const struct metadata *md)
 
 	if (damaged && !strcmp(md->type, "mirror"))
 		return mirror_damaged(path, md);
+	if (md->ended)
+		return fail(EX_ATTENTION,
+			    "%s: the %s has ended on its target device \"%s\", which has everything; see: blkjob dump %s",
+			    path, md->type, md->target_identity, path);
 	for (i = 0; i < md->n; i++)
 		if (md->checkpoint[i].doubtful)
 			return fail(EX_ATTENTION,

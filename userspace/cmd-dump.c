@@ -35,6 +35,8 @@ static void print_json(const struct metadata *md, const struct checkpoint *since
 	json_number(&j, "size", md->size);
 	json_number(&j, "places", md->places);
 	json_number(&j, "damaged", metadata_damaged(md));
+	if (!metadata_has_checkpoints(md))
+		json_bool(&j, "ended", md->ended);
 	json_begin(&j, metadata_has_checkpoints(md) ? "checkpoints" : "bitmaps",
 		   '[');
 	for (i = 0; i < md->n; i++) {
@@ -138,6 +140,8 @@ static void print_text(const struct metadata *md)
 			  md->target_identity);
 	if (*md->note)
 		printf("note %s\n", md->note);
+	if (md->ended)
+		printf("ended: the target device has everything, the source may lack what was written last\n");
 	if (md->damaged_supers)
 		printf("one of the two copies of the superblock is damaged\n");
 	print_bitmaps(md);

@@ -50,7 +50,7 @@ static void print_status(const struct job *job)
 	print_size("before writes", st->cbw, "");
 	print_size("rework", st->rework, ", equal, but copied again after a crash");
 	if (!st->remembers)
-		print_word("metadata", "could not be written, and are worth nothing: after a crash everything is copied");
+		print_word("metadata", "nobody could go on with them after a crash");
 	print_size("rate", st->rate, "/s");
 	print_size("dirty rate", st->dirty_rate, "/s");
 	if (eta != UNKNOWN && eta)

@@ -65,7 +65,7 @@ int md_read_super(struct md_reader *r)
 		return 0;
 	if (err == -EUCLEAN)
 		return fail(EX_ATTENTION,
-			    "%s: %s; it is lost what they were about. Checkpoints: the next backup has to be a full one. A stream: it cannot go on. A mirror: --force copies everything",
+			    "%s: %s; it is lost what they were about. Checkpoints: the next backup has to be a full one. A stream: it cannot go on. A mirror: it begins anew",
 			    r->path, error);
 	return fail(EX_REFUSED, "%s: %s; is it the right device?", r->path,
 		    error);

@@ -48,6 +48,28 @@ static int check_apart(const struct metadata_plan *p)
 	return preflight_target(p->device, p->leg[0], METADATA_MIN, true);
 }
 
+/*
+ * To begin anew copies the source over the target device: not if that has what
+ * the source lacks.
+ */
+static int check_direction(const struct metadata_plan *p,
+			   const struct metadata *md)
+{
+	bool turned = !strcmp(md->identity, p->identity[1]) &&
+		      !strcmp(md->target_identity, p->identity[0]);
+	bool same = !strcmp(md->identity, p->identity[0]) &&
+		    !strcmp(md->target_identity, p->identity[1]);
+	autofree char *source = devno_label(p->leg[0]);
+	autofree char *target = devno_label(p->leg[1]);
+
+	if ((p->reset && p->force) || strcmp(p->type, "mirror") || (!turned && !same) ||
+	    turned == md->ended)
+		return 0;
+	return fail(EX_REFUSED,
+		    "the mirror from %s to %s was switched: %s has everything, and %s may lack what was written last. Set %s up on %s; or throw that away with --reset --force",
+		    source, target, target, source, source, target);
+}
+
 static int check_found(struct metadata_plan *p, const struct metadata *md,
 		       const char *path)
 {
@@ -76,13 +98,15 @@ static int look_at(struct metadata_plan *p, struct metadata *md)
 	if (blank)
 		return p->recover ?
 		       fail(EX_REFUSED, "%s has no metadata", path) : 0;
-	p->wipe = p->reset;
-	if (p->wipe)
-		return 0;
 	msg_quiet(true);
 	err = metadata_read(path, 0, NULL, md);
 	msg_quiet(false);
-	p->wipe = err && p->force;
+	p->wipe = p->reset || (err && p->force);
+	if (!err) {
+		err = check_direction(p, md);
+		if (err)
+			return err;
+	}
 	if (p->wipe)
 		return 0;
 	if (err) {

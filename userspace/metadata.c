@@ -151,6 +151,7 @@ static int read_all(struct md_reader *r, const char *since, struct metadata *md)
 		.target_length = super->leg[1].sectors * 512,
 		.granularity = super->granularity,
 		.size = bj_md_sectors(super) * 512,
+		.ended = super->flags & BLKJOB_MD_ENDED,
 		.places = super->nr_bitmaps,
 		.damaged_supers = super->bad_slots,
 	};

@@ -40,6 +40,8 @@ struct metadata {
 	uint64_t target_length;		/* 0 = there is no such leg */
 	uint64_t granularity;
 	uint64_t size;			/* bytes of the metadata */
+	/* Of a mirror: all that was written is on leg 1, and leg 0 may lack it. */
+	bool ended;
 	unsigned int places;		/* for checkpoints */
 	unsigned int damaged_supers;	/* copies of the superblock */
 	struct checkpoint checkpoint[BLKJOB_MD_BITMAPS];	/* oldest first */

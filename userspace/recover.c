@@ -49,6 +49,25 @@ static int find_legs(const char *path, const struct metadata *md, dev_t legs[2])
 				    md->target_identity, &legs[1]);
 }
 
+/*
+ * The leg that has everything must be the one that the user's device is set up
+ * on at boot: the source that the mirror began with, which is in the note.
+ */
+static int check_switched(const char *path, const struct metadata *md)
+{
+	const char *whole = md->ended ? md->target_identity : md->identity;
+
+	if (!*md->note || (!md->ended && !strcmp(whole, md->note)))
+		return 0;
+	if (!strcmp(whole, md->note))
+		return fail(EX_REFUSED,
+			    "%s: the mirror of \"%s\" has ended, and that has everything; nothing is to be put back. To forget it: blkdiscard -z --force --length 8192 %s",
+			    path, whole, path);
+	return fail(EX_REFUSED,
+		    "%s: the mirror of \"%s\" was switched: \"%s\" has everything, and the other one may lack what was written last. Set the device up there; and to forget the mirror: blkdiscard -z --force --length 8192 %s",
+		    path, md->note, whole, path);
+}
+
 static int put_mirror_back(const char *path, const struct metadata *md,
 			   const struct recovery *r)
 {
@@ -59,8 +78,10 @@ static int put_mirror_back(const char *path, const struct metadata *md,
 	autofree char *source = NULL, *target = NULL;
 	struct job job;
 	dev_t legs[2];
-	int err = find_legs(path, md, legs);
+	int err = check_switched(path, md);
 
+	if (!err)
+		err = find_legs(path, md, legs);
 	if (err)
 		return err;
 	source = devno_label(legs[0]);

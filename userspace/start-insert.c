@@ -89,7 +89,7 @@ static void add_options(struct layer *layer, const struct plan *p,
 	if (p->spill)
 		spill = xasprintf("%u:%u", major(p->spill), minor(p->spill));
 	layer_add_word(layer, "spill", spill);
-	layer_add_word(layer, "note", note);
+	layer_add_word(layer, "note", note ?: p->md.identity[0]);
 	metadata_plan_options(&p->md, layer);
 }
 

@@ -31,7 +31,7 @@ my %kinds = (
 		    places:n damaged:n checkpoints:a@checkpoint since:s?)],
 	"dump-stream" => [qw(version:n type:s length:n identity:s? target_length:n?
 			     target_identity:s? note:s? granularity:n size:n
-			     places:n damaged:n bitmaps:a@bitmap since:s?)],
+			     places:n damaged:n ended:b bitmaps:a@bitmap since:s?)],
 	bitmap => [qw(name:s time_us:n state:s set:n)],
 	checkpoint => [qw(name:s time_us:n state:s changed:n)],
 	check => [qw(ok:b version:s? source:s? target:s? error:s?)],

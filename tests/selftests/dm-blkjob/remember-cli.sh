@@ -95,8 +95,8 @@ under_load() {
 	remembers --speed 512K --buf-size 64K
 	job_is "$job" 'offset>1000000'
 	lost
-	load l u 5
-	remembers --speed 64K --unwritten
+	remembers --speed 64K
+	load l u 1
 	work l
 	unload l
 	lost
@@ -113,26 +113,23 @@ under_load() {
 
 # The metadata do not know what is written now: nobody may have it open.
 in_use() {
-	local command="blkjob mirror /dev/mapper/${BJ_PREFIX}u ${dev[t]} --metadata ${dev[m]} --reset --force"
+	local command
 
 	differing
 	lost
+	command="mirror /dev/mapper/${BJ_PREFIX}u ${dev[t]} --metadata ${dev[m]} --reset --force"
 	exec 8<"${dev[u]}"
 	ends 3 'is in use, and the metadata do not know.*--unwritten' mirror \
 		"${dev[u]}" "${dev[t]}" --metadata "${dev[m]}"
-	ends 3 "copy everything: $command" recover "${dev[m]}"
+	ends 3 "copy everything: blkjob $command" recover "${dev[m]}"
 	nothing_left
 	goes_on mirror "${dev[u]}" "${dev[t]}" --metadata "${dev[m]}" --unwritten
 	settled
 	lost
-	goes_nowhere=$(table u)
-	is table "$goes_nowhere" "$before"
-	# Words of the message
-	ends 0 'started' ${command#blkjob }
+	# shellcheck disable=SC2086 # words it is
+	started $command
 	exec 8<&-
-	job=$(only_job)
 	copied $ALL
-	settled
 }
 
 # Somebody has written to one of the legs meanwhile.
@@ -240,6 +237,55 @@ turned() {
 	nothing_left
 }
 
+# The machine goes down behind the switch, and the device is set up on its old
+# source again: nobody may copy that over what was written since.
+ended() {
+	local word
+
+	trio
+	remembers
+	settled
+	for word in complete finalize; do
+		must bj_dm message "blkjob.$job" 0 $word
+		job_is "$job" 'state=pending|concluded'
+	done
+	fill u 3 0 8
+	lost
+	ends 3 "\"dm-name:.*\" was switched: \"loop:.*\" has everything" \
+		recover "${dev[m]}" --unwritten
+	ends 3 'has everything' recover --all
+	ends 7 'has ended on its target device' check --metadata "${dev[m]}"
+	ends 0 '^ended: the target device has everything' dump "${dev[m]}"
+	ends 0 '"ended":true' dump "${dev[m]}" --json
+	for word in --force --unwritten --reset; do
+		ends 3 "was switched: ${dev[t]} has everything" mirror \
+			"${dev[u]}" "${dev[t]}" --metadata "${dev[m]}" $word
+	done
+	nothing_left
+	filled t 3 0 8
+	remembers --reset --force
+	copied $ALL
+	filled t 1
+}
+
+# The same while the old source is kept equal, and may lack the last of it.
+ended_turned() {
+	trio
+	remembers
+	settled
+	ends 0 'its old source is kept equal' complete "$job" --keep-source-synced
+	ends 0 '' pause "$job"
+	fill u 3 0 8
+	lost
+	ends 3 "\"dm-name:.*\" was switched: \"loop:.*\" has everything" \
+		recover "${dev[m]}" --unwritten
+	ends 3 "was switched: ${dev[t]} has everything" mirror \
+		"${dev[u]}" "${dev[t]}" --metadata "${dev[m]}" --reset
+	nothing_left
+	filled t 3 0 8
+	filled s 1
+}
+
 # A leg is not there, or there are two of them.
 missing() {
 	differing
@@ -287,7 +333,7 @@ damaged() {
 	fill m 9 9 1
 	ends 7 "${dev[m]}: both copies of the superblock are damaged" \
 		recover --all
-	ends 7 'damaged.*--force makes new metadata' mirror "${dev[u]}" \
+	ends 3 'damaged.*--force makes new metadata' mirror "${dev[u]}" \
 		"${dev[t]}" --metadata "${dev[m]}"
 	remembers --force
 	copied $ALL
@@ -344,4 +390,4 @@ shown() {
 }
 
 cli_run again "recovered all" "recovered one" under_load in_use written \
-	cancelled outage turned missing damaged others shown
+	cancelled outage turned ended ended_turned missing damaged others shown
