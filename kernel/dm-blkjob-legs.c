@@ -34,6 +34,28 @@ static bool claims_clash(const struct bj_claim *a, const struct bj_claim *b)
 	       (a->writes || b->writes || a->alone || b->alone);
 }
 
+/*
+ * Is @claim what a mirror writes, whose source is the device of an overlay, and
+ * @other what that overlay has below, sector for sector? The overlay relies on
+ * that never being changed where it reads it; and where it does, a sector of the
+ * mirror's source is that very sector. So a copy writes back what is there. A
+ * write of the consumer to both legs puts there, at most before it is
+ * acknowledged, what the overlay is getting too; and then has on its own target
+ * device, for good. That holds for any size of regions on either side. Discards
+ * go to the source alone.
+ *
+ * Only in that order: a copy of what the device had under an earlier table may
+ * still land after an overlay was put there.
+ */
+static bool goes_back(const struct bj_claim *claim,
+		      const struct bj_claim *other)
+{
+	const struct bj_claim *from = claim->from;
+
+	return other->over && from && from->disk == other->over &&
+	       claim->first - from->first == other->first - other->begin;
+}
+
 /* A range may have many readers, or one writer and nobody else. */
 static int __claim_check(struct bj_claim *claim, const char *what,
 			 const char *path, char *error)
@@ -41,7 +63,8 @@ static int __claim_check(struct bj_claim *claim, const char *what,
 	struct bj_claim *other;
 
 	list_for_each_entry(other, &claims, list)
-		if (other != claim && claims_clash(claim, other))
+		if (other != claim && claims_clash(claim, other) &&
+		    !goes_back(claim, other))
 			return refuse(error, -EBUSY,
 				      "%s %.60s is the %s of another job", what,
 				      path, other->what);
@@ -72,6 +95,22 @@ int bj_legs_source_alone(struct blkjob *job, char *error)
 	return r;
 }
 
+/*
+ * What the target device is written to shows through the source then, and a
+ * source that is to be kept as a copy is none.
+ */
+static int __check_apart(struct blkjob *job, char *why)
+{
+	const struct bj_claim *claim = &bj_leg(job, BJ_TARGET)->claim, *other;
+
+	list_for_each_entry(other, &claims, list)
+		if (claims_overlap(claim, other) && goes_back(claim, other))
+			return refuse(why, -EPERM,
+				      "source %.60s lies over the target device",
+				      bj_leg(job, BJ_SOURCE)->dev->name);
+	return 0;
+}
+
 /* For writing as well, which a job does not ask for before it must. */
 int bj_legs_take_source(struct blkjob *job, char *why)
 {
@@ -86,6 +125,8 @@ int bj_legs_take_source(struct blkjob *job, char *why)
 	spin_lock(&claims_lock);
 	leg->claim.writes = true;
 	r = __claim_check(&leg->claim, "source", leg->dev->name, why);
+	if (!r)
+		r = __check_apart(job, why);
 	leg->claim.writes = !r;
 	spin_unlock(&claims_lock);
 	return r ? -EPERM : 0;
@@ -210,6 +251,12 @@ static int open_leg(struct blkjob *job, enum bj_side side,
 	r = check_leg(job, side, what, args->path, error);
 	if (r)
 		return r;
+	if (side == BJ_SOURCE && job->type->overlay) {
+		leg->claim.over = dm_disk(dm_table_get_md(job->ti->table));
+		leg->claim.begin = job->ti->begin;
+	}
+	if (side == BJ_TARGET && job->type->commits)
+		leg->claim.from = &job->leg[BJ_SOURCE].claim;
 	return make_claim(leg, what, args->path, writes, error);
 }
 

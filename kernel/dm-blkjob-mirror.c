@@ -516,6 +516,7 @@ const struct blkjob_type bj_mirror_type = {
 	.kind = BJ_MIRROR,
 	.granularity = BLKJOB_GRANULARITY,
 	.copies = true,
+	.commits = true,
 	.ends_in_group = true,
 	.before_waiting = BLKJOB_READY,
 	.ctr = mirror_ctr,

@@ -46,6 +46,10 @@ struct bj_claim {
 	u64 last;
 	bool writes;
 	bool alone;			/* nor may anybody else have it */
+	/* What is below an overlay, and what may be copied into it: */
+	struct gendisk *over;		/* the overlay's device; NULL = is none */
+	u64 begin;			/* its sector for the first one here */
+	const struct bj_claim *from;	/* what is copied here; or NULL */
 	const char *what;		/* claims_lock; what it is to its job */
 };
 
@@ -279,6 +283,11 @@ struct blkjob_type {
 	 * consumer needs both, and the pipeline too, when the job has ended.
 	 */
 	bool overlay;
+	/*
+	 * A sector of the target device gets what the source has there, and
+	 * nothing else, ever: see goes_back() in dm-blkjob-legs.c.
+	 */
+	bool commits;
 	enum blkjob_state before_waiting;	/* the state that complete leaves */
 	bool ends_in_group;	/* otherwise its group is but a name */
 	/* May sleep. 0, or -errno with a sentence in error (BJ_ERROR_LEN). */
