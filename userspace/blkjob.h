@@ -60,6 +60,6 @@ extern const struct command cmd_migrate, cmd_mirror, cmd_backup, cmd_stream, cmd
 	cmd_status, cmd_wait, cmd_complete, cmd_cancel, cmd_pause, cmd_resume, cmd_set,
 	cmd_check, cmd_recover, cmd_events, cmd_map, cmd_stats,
 	cmd_verify, cmd_dump, cmd_track,
-	cmd_untrack, cmd_checkpoint, cmd_undo;
+	cmd_untrack, cmd_checkpoint, cmd_undo, cmd_commit;
 
 #endif

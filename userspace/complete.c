@@ -6,6 +6,7 @@
 
 #include "blkjob.h"
 #include "cleanup.h"
+#include "commit.h"
 #include "complete.h"
 #include "device.h"
 #include "group.h"
@@ -77,6 +78,15 @@ int complete_check(const struct job *job)
 			    "job %s is paused; 'blkjob resume %s' first",
 			    job->id, job->id);
 	return 0;
+}
+
+int complete_check_upper(const struct job *job)
+{
+	autofree char *dev = job->below ? job_device(job) : NULL;
+
+	return dev ? fail(EX_REFUSED,
+			  "another job stands on job %s; end that one first: blkjob cancel %s",
+			  job->id, dev) : 0;
 }
 
 int complete_refuse_lv(const struct job *job)
@@ -170,6 +180,7 @@ static int completed_already(const struct job *job)
 int complete_check_reverse(const struct job *job)
 {
 	autolv struct lv spare = { 0 };
+	struct commit c;
 
 	if (job_is_backup(job))
 		return fail(EX_REFUSED,
@@ -181,6 +192,10 @@ int complete_check_reverse(const struct job *job)
 		return fail(EX_REFUSED,
 			    "job %s has been switched already, and keeps the old source equal; 'blkjob undo %s' goes back, 'blkjob complete %s' lets it go",
 			    job->id, job->id, job->id);
+	if (commit_find(job, &c))
+		return fail(EX_REFUSED,
+			    "job %s commits: what it has lies over the source, and cannot be kept apart from it; complete it without --keep-source-synced",
+			    job->id);
 	if (job->replaces)
 		return fail(EX_REFUSED,
 			    "job %s replaces one device of another's table, and from there is no way back; complete it without --keep-source-synced",
@@ -295,12 +310,25 @@ static int complete_locked(struct job *job, const struct complete_options *opt)
 	autolv struct lv spare = { 0 };
 	uint64_t us = 0;
 	int err = job_update(job);
+	struct commit c;
+	bool commits;
 
 	if (err)
 		return complete_wait_failed(job, err);
-	if (job_in(job, STATE(CONCLUDED)) && strcmp(job->st.active, "target"))
-		return complete_ended(job);
-	if (opt->keep_synced) {
+	commits = commit_find(job, &c);
+	if (commits && strcmp(job->st.active, "target"))
+		err = commit_open(&c);
+	if (err)
+		return err;
+	if (job_in(job, STATE(CONCLUDED)) && strcmp(job->st.active, "target")) {
+		err = complete_ended(job);
+		if (commits)
+			commit_cancelled(job, &c);
+		return err;
+	}
+	if (commits) {
+		err = commit_complete(job, &c, opt);
+	} else if (opt->keep_synced) {
 		err = reverse_commit(job, opt->switch_timeout_us);
 	} else if (job->replaces) {
 		err = replaces_complete(job, opt->switch_timeout_us);
@@ -390,11 +418,17 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 	autofree char *again = remember_again(job);
 	dev_t metadata = job_metadata(job);
 	autolv struct lv spare = { 0 };
-	bool own, unverified = job_has_checksums(job);
+	bool own, unverified = job_has_checksums(job), commits;
 	int err = job_update(job);
+	struct commit c;
 
 	if (err)
 		return complete_wait_failed(job, err);
+	commits = commit_find(job, &c);
+	if (commits && strcmp(job->st.active, "target"))
+		err = commit_open(&c);
+	if (err)
+		return err;
 	/* A volume that is removed afterwards need not become a copy. */
 	own = lvm_is_spare(job, &spare);
 	if (own && job_in(job, STATE(PENDING)))
@@ -418,7 +452,9 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 		return err;
 	if (own)
 		lvm_remove(&spare);
-	if (job->reversed)
+	if (commits)
+		commit_cancelled(job, &c);
+	else if (job->reversed)
 		say("job %s has ended: %s stays where it is, and its old source %s",
 		    job->id, dev, strcmp(job->st.result, "completed") ?
 		    "is not kept equal any more" : "is a consistent copy of it");
@@ -451,15 +487,10 @@ int job_undo(struct job *job)
 int job_cancel(struct job *job, bool force, uint64_t timeout_us)
 {
 	autolock struct lock lock = NO_LOCK;
-	autofree char *dev = NULL;
-	int err;
+	int err = complete_check_upper(job);
 
-	if (job->below) {
-		dev = job_device(job);
-		return fail(EX_REFUSED,
-			    "another job stands on job %s; end that one first: blkjob cancel %s",
-			    job->id, dev);
-	}
+	if (err)
+		return err;
 	/* An exact copy is the group's business, and its kernel verb. */
 	if (*job->st.group && !force &&
 	    job_in(job, STATE(READY) | STATE(WAITING) | STATE(PENDING))) {

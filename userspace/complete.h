@@ -42,6 +42,8 @@ int complete_finalize(struct job *job);
 /* The steps that are the same for the jobs of a group. 0 or exit status. */
 uint64_t complete_deadline(uint64_t timeout_us);
 int complete_check(const struct job *job);
+/* Refused if another job of ours stands on it. */
+int complete_check_upper(const struct job *job);
 int complete_refuse_lv(const struct job *job);
 int complete_until_ready(struct job *job, uint64_t deadline_us, bool quiet);
 int complete_wait_failed(const struct job *job, int err);

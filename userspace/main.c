@@ -9,7 +9,7 @@
 #include "job.h"
 
 static const struct command * const commands[] = {
-	&cmd_migrate, &cmd_mirror, &cmd_backup, &cmd_stream, &cmd_list, &cmd_status,
+	&cmd_migrate, &cmd_mirror, &cmd_backup, &cmd_stream, &cmd_commit, &cmd_list, &cmd_status,
 	&cmd_events, &cmd_map, &cmd_stats, &cmd_verify, &cmd_wait,
 	&cmd_complete, &cmd_undo, &cmd_cancel, &cmd_pause, &cmd_resume, &cmd_set,
 	&cmd_check, &cmd_recover, &cmd_track,

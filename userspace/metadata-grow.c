@@ -36,37 +36,6 @@ static void bitmaps_free(struct bitmaps *b)
 		free(b->bits[i]);
 }
 
-/* A slot that is in r->block; it is on stable storage when this returns. */
-static int write_slot(struct md_reader *r, uint64_t sector)
-{
-	uint64_t at = r->offset + sector * 512;
-	ssize_t n = pwrite(r->fd, r->block, BJ_MD_SLOT_BYTES, at);
-
-	if (n == BJ_MD_SLOT_BYTES)
-		return 0;
-	return fail(EX_TARGET,
-		    "cannot write %s at %llu: %s; the checkpoints on it may have become inconsistent, see: blkjob check --metadata %s",
-		    r->path, (unsigned long long)at,
-		    n < 0 ? strerror(errno) : "it ends there", r->path);
-}
-
-static int write_super(struct md_reader *r, struct bj_md_super *super,
-		       u32 flags)
-{
-	struct bj_md_super now = *super;
-	unsigned int i;
-	int err = 0;
-
-	for (i = 0; i < super->nr_bitmaps; i++)
-		if (now.bitmap[i].generation)
-			now.bitmap[i].flags |= flags;
-	for (i = 0; i < BLKJOB_MD_SLOTS && !err; i++) {
-		bj_md_super_encode(r->block, &now, ++super->sequence, i);
-		err = write_slot(r, i * BLKJOB_MD_SECTORS);
-	}
-	return err;
-}
-
 static int write_bits(struct md_reader *r, const struct bj_md_super *super,
 		      unsigned int place, const unsigned long *bits)
 {
@@ -80,8 +49,8 @@ static int write_bits(struct md_reader *r, const struct bj_md_super *super,
 			bj_md_bits_encode(r->block, bits,
 					  super->bitmap[place].generation,
 					  2 - slot, block, slot);
-			err = write_slot(r, bj_md_bitmap_sector(super, place,
-								block, slot));
+			err = md_write_slot(r, bj_md_bitmap_sector(super, place,
+								   block, slot));
 		}
 	}
 	return err;
@@ -145,6 +114,7 @@ int metadata_grow(const char *path, dev_t devno, uint64_t length)
 {
 	automdreader struct md_reader r = {
 		.path = path, .fd = -1, .flags = O_RDWR | O_DSYNC,
+		.harm = "the checkpoints on it may have become inconsistent",
 	};
 	__attribute__((cleanup(bitmaps_free))) struct bitmaps b = { .n = 0 };
 	struct device_limits lim = { 0 };
@@ -163,8 +133,8 @@ int metadata_grow(const char *path, dev_t devno, uint64_t length)
 			err = take(&r, i, &super, &b);
 	/* Nothing is written before this. */
 	if (!err)
-		err = write_super(&r, &super, BLKJOB_MD_INCONSISTENT);
+		err = md_write_super(&r, &super, BLKJOB_MD_INCONSISTENT);
 	for (i = 0; !err && i < b.n; i++)
 		err = write_bits(&r, &super, i, b.bits[i]);
-	return err ? err : write_super(&r, &super, 0);
+	return err ? err : md_write_super(&r, &super, 0);
 }

@@ -10,6 +10,7 @@
 #include "blkjob.h"
 #include "cleanup.h"
 #include "device.h"
+#include "metadata.h"
 #include "metadata-io.h"
 
 void md_close(struct md_reader *r)
@@ -90,4 +91,49 @@ int md_read_bits(struct md_reader *r, unsigned int place, unsigned long *bits,
 		damage->doubtful += found.doubtful;
 	}
 	return 0;
+}
+
+int md_write_slot(struct md_reader *r, uint64_t sector)
+{
+	uint64_t at = r->offset + sector * 512;
+	ssize_t n = pwrite(r->fd, r->block, BJ_MD_SLOT_BYTES, at);
+
+	if (n == BJ_MD_SLOT_BYTES)
+		return 0;
+	return fail(EX_TARGET,
+		    "cannot write %s at %llu: %s; %s, see: blkjob check --metadata %s",
+		    r->path, (unsigned long long)at,
+		    n < 0 ? strerror(errno) : "it ends there", r->harm, r->path);
+}
+
+int md_write_super(struct md_reader *r, struct bj_md_super *super, u32 flags)
+{
+	struct bj_md_super now = *super;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < super->nr_bitmaps; i++)
+		if (now.bitmap[i].generation)
+			now.bitmap[i].flags |= flags;
+	for (i = 0; i < BLKJOB_MD_SLOTS && !err; i++) {
+		bj_md_super_encode(r->block, &now, ++super->sequence, i);
+		err = md_write_slot(r, i * BLKJOB_MD_SECTORS);
+	}
+	return err;
+}
+
+int metadata_set_note(const char *path, const char *note)
+{
+	automdreader struct md_reader r = {
+		.path = path, .fd = -1, .flags = O_RDWR | O_DSYNC,
+		.harm = "one of its two copies of the superblock may be damaged",
+	};
+	int err = md_open(&r);
+
+	if (!err)
+		err = md_read_super(&r);
+	if (err)
+		return err;
+	strcpy(r.super.note, note);
+	return md_write_super(&r, &r.super, 0);
 }

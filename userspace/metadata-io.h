@@ -13,7 +13,8 @@
 struct md_reader {
 	const char *path;
 	int fd;
-	int flags;		/* O_RDONLY, or O_RDWR to grow them */
+	int flags;		/* O_RDONLY, or O_RDWR | O_DSYNC to write */
+	const char *harm;	/* what a write that fails may have done */
 	uint64_t offset;
 	u8 *block;		/* as O_DIRECT wants it */
 	struct bj_md_super super;
@@ -31,6 +32,11 @@ int md_read_super(struct md_reader *r);
 /* Adds the bits of a place to @bits, and counts its damage. */
 int md_read_bits(struct md_reader *r, unsigned int place, unsigned long *bits,
 		 struct md_damage *damage);
+
+/* What is in r->block. On stable storage when they return. */
+int md_write_slot(struct md_reader *r, uint64_t sector);
+/* Both copies of it, with @flags on all bitmaps. */
+int md_write_super(struct md_reader *r, struct bj_md_super *super, u32 flags);
 
 #define automdreader __attribute__((cleanup(md_close)))
 

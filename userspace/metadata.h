@@ -82,6 +82,11 @@ int metadata_wipe(dev_t devno);
  * them, and put it over what is written by then. @devno may be 0.
  */
 int metadata_forget(const struct job *job, dev_t devno);
+/*
+ * Another note in those of a live job, on stable storage when this returns; the
+ * kernel does not write where it stands. 0 or exit status.
+ */
+int metadata_set_note(const char *path, const char *note);
 /* Sectors, with a whole copy of the superblock as eight. */
 unsigned int metadata_damaged(const struct metadata *md);
 

@@ -7,6 +7,7 @@
 
 #include "blkjob.h"
 #include "cleanup.h"
+#include "commit.h"
 #include "complete.h"
 #include "device.h"
 #include "remember.h"
@@ -131,6 +132,7 @@ static int create(struct start *s, size_t i)
 	in->old = &p->old;
 	layer->type = s->o->backup ? "backup" : "mirror";
 	layer->target = p->target;
+	layer->target_offset = p->target_offset;
 	layer->replaces = p->replaces;
 	layer->above = p->tracker.dev.devno;
 	add_options(layer, p, s->o);
@@ -159,6 +161,11 @@ static int begin(struct start *s, size_t i)
 			err = choose(&s->jobs[i], &changed, true);
 	}
 
+	if (s->plans[i].stream.dev.devno) {
+		err = commit_ranges(&s->plans[i].stream, &top);
+		if (!err)
+			err = choose(&s->jobs[i], &top, false);
+	}
 	if (start_sync_is(s->o, "top")) {
 		err = top_read(&s->plans[i].top, &top);
 		if (!err)
@@ -175,8 +182,9 @@ static void tell(const struct start *s, uint64_t us)
 		autofree char *label = job_device(&s->jobs[i]);
 		autofree char *path = device_path(s->jobs[i].target);
 
-		say("job %s started: %s to %s; %s stays in use",
-		    s->jobs[i].id, label, path, label);
+		say("job %s started: %s to %s%s; %s stays in use",
+		    s->jobs[i].id, label, path,
+		    s->plans[i].stream.dev.devno ? ", its source" : "", label);
 		remember_tell(&s->plans[i]);
 	}
 	if (s->o->backup)

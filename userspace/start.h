@@ -21,6 +21,8 @@ struct plan {
 	struct job tracker;	/* of the source; dev.devno 0 = none */
 	struct metadata_plan md;	/* device 0 = none */
 	struct ranges differ;	/* if it goes on with these: as they say, in bytes */
+	uint64_t target_offset;	/* sectors */
+	struct job stream;	/* which goes back to its source; likewise */
 };
 
 void plan_free(struct plan *p);

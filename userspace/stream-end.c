@@ -92,6 +92,8 @@ int stream_complete(struct job *job, const struct complete_options *opt)
 	if (err)
 		return complete_wait_failed(job, err);
 	err = complete_check(job);
+	if (!err)
+		err = complete_check_upper(job);
 	if (err)
 		return err;
 	progress_start(&p, opt->quiet);
@@ -142,7 +144,7 @@ static int check_force(const struct job *job)
 	return 0;
 }
 
-static int stop_filling(struct job *job, uint64_t timeout_us)
+int stream_stop_filling(struct job *job, uint64_t timeout_us)
 {
 	int err = job_send(job, "cancel");
 
@@ -166,6 +168,8 @@ int stream_cancel(struct job *job, bool force, uint64_t timeout_us)
 
 	if (!err && job_update(job))
 		return complete_wait_failed(job, -ENXIO);
+	if (!err)
+		err = complete_check_upper(job);
 	if (!err && force)
 		err = check_force(job);
 	if (err)
@@ -180,7 +184,7 @@ int stream_cancel(struct job *job, bool force, uint64_t timeout_us)
 			    "job %s has completed: everything is on the target device. 'blkjob complete %s' drops the source",
 			    job->id, job->id);
 	if (!ended)
-		err = stop_filling(job, timeout_us);
+		err = stream_stop_filling(job, timeout_us);
 	if (err)
 		return err;
 	if (force)

@@ -123,17 +123,20 @@ static int take_image(struct stream_plan *p)
 
 /*------------------------------ Metadata ------------------------------*/
 
-static int check_source(const struct stream_plan *p, const struct metadata *md)
+static int check_source(struct stream_plan *p, const struct metadata *md)
 {
-	struct stream_note note;
+	struct stream_note note = { 0 };
 
+	if (stream_note_parse(md->note, &note) &&
+	    note.commit == STREAM_COMMITTED)
+		return stream_refuse_committed(p->ref, md);
+	p->note.commit = note.commit;
 	if (!p->o->name && !p->o->unwritten &&
 	    dm_open_count(p->user.devno) != 0)
 		return fail(EX_REFUSED,
 			    "%s is in use, and what was written to it since it was set up is not where the stream would look; begin the stream before anything opens it, or promise with --unwritten that nothing was written",
 			    p->ref);
-	if (p->o->name && stream_note_parse(md->note, &note) && note.print &&
-	    note.print != p->note.print)
+	if (p->o->name && note.print && note.print != p->note.print)
 		return fail(EX_REFUSED,
 			    "%s has changed since the stream began, so it does not go together with what is on the target device any more; begin anew with --reset --force",
 			    p->ref);

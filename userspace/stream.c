@@ -77,6 +77,11 @@ static int run_it(const struct stream_plan *p, const struct job *job)
 	autofree char *label = job_device(job), *target = device_path(p->target);
 	int err = drop_base(job, &p->base);
 
+	if (p->o->paused && p->note.commit == STREAM_COMMITS) {
+		say("job %s started, and paused, because it was being committed: %s is in use on both devices. To go on with that: blkjob commit %s. 'blkjob resume %s' would fill it instead",
+		    job->id, label, label, job->id);
+		return 0;
+	}
 	if (p->o->paused) {
 		say("job %s started, and paused, because of a base: %s is in use on both devices. To fill the rest, give the same 'blkjob stream' with its --base again; 'blkjob resume %s' would fill the base too",
 		    job->id, label, job->id);
