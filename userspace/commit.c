@@ -79,15 +79,10 @@ static int check_stream(const struct job *job)
 		return fail(EX_REFUSED,
 			    "job %s was loaded by hand, and this command changes only what 'blkjob stream' has made; the example of a commit in blkjob.rst shows how to",
 			    job->id);
-	if (!job->user.devno)
-		return fail(EX_REFUSED,
-			    "no device stands on job %s any more; see: blkjob list",
-			    job->id);
-	if (job_in(job, STATE(CONCLUDED)) && !strcmp(job->st.active, "target"))
-		return fail(EX_REFUSED,
-			    "job %s has completed: everything is on its target device, and 'blkjob complete %s' drops the source. Back there goes a mirror: blkjob help mirror",
-			    job->id, job->id);
-	return 0;
+	return job->user.devno ? 0 :
+	       fail(EX_REFUSED,
+		    "no device stands on job %s any more; see: blkjob list",
+		    job->id);
 }
 
 /* Others that read it would see it change. */

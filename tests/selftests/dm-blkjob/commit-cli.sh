@@ -53,6 +53,16 @@ note_is() {
 	is "note" "$(sed -n 's/^note .*\/\([^/]*\)$/\1/p' "$out")" "$1"
 }
 
+# The overlay as it was: it alone has the source, and cannot write there.
+overlay_again() {
+	is "stream" "$(bj_dm get "blkjob.$stream" state active)" "concluded both"
+	is "holders of the source" \
+		"$(cat "/sys/class/block/${dev[ls]##*/}"/holders/*/dm/name)" \
+		"blkjob.$stream.src"
+	is "read-only" "$(cat "/sys/class/block/${dev[ls]##*/}"/holders/*/ro)" 1
+	note_is -
+}
+
 # On the source alone, and so is everything.
 back() {
 	is table "$(table "$1")" "0 $(sectors "$1") linear $(number "$2") 0"
@@ -151,6 +161,18 @@ nothing() {
 	filled s 1
 }
 
+# It was filled meanwhile: everything goes back.
+filled_up() {
+	three
+	made x "${dev[ls]}" "${dev[lt]}" --metadata "${dev[m]}"
+	write_it x
+	ends 0 '' wait --concluded "$job"
+	started commit "${dev[x]}"
+	ends 0 'is now on' complete "$job"
+	back x ls
+	written s
+}
+
 #-----------------------------------------------------------------
 # Cancelled, failed
 #-----------------------------------------------------------------
@@ -171,11 +193,10 @@ cancelled() {
 		ends 0 'x stays in use on' cancel "$job"
 		filled s 7 6001 3
 	fi
-	note_is -
+	overlay_again
 	filled x 7 6001 3
 	fill x 1 6001 3
 	written x
-	is "stream" "$(bj_dm get "blkjob.$stream" state active)" "concluded both"
 	# It is filled as before, or goes back after all.
 	if [ "$2" = fill ]; then
 		started stream "${dev[ls]}" "${dev[lt]}" --name "${BJ_PREFIX}x" \
@@ -203,7 +224,8 @@ failing() {
 	report)
 		ends $((side == source ? 6 : 5)) 'x keeps running on its source' \
 			wait "$job"
-		ends 0 'x stays in use on|' cancel --force "$job"
+		ends 0 'x stays in use on' cancel --force "$job"
+		overlay_again
 		;;
 	stop) job_is "$job" state=paused ;;
 	ignore) job_is "$job" "${side}_errors>2" ;;
@@ -307,6 +329,33 @@ sealed() {
 	written s
 }
 
+# The recorded source is where it is found now, whatever its name was.
+moved() {
+	local was
+
+	disk s 4M
+	disk t 4M
+	disk m 256K
+	disk other 4M
+	fill s 1
+	fill other 8
+	slow made x "${dev[s]}" "${dev[t]}" --metadata "${dev[m]}"
+	write_it x
+	lost
+	detach s
+	detach other
+	was=${dev[s]} dev[s]=${dev[other]} dev[other]=$was
+	attach s
+	attach other
+	started recover "${dev[m]}"
+	made_is x
+	started commit "${dev[x]}" "${dev[s]}"
+	ends 0 'is now on' complete "$job"
+	back x s
+	written s
+	filled other 8
+}
+
 # Killed at any step of its beginning, there is nothing that the next one does
 # not mend.
 killed_at() {
@@ -384,8 +433,6 @@ others() {
 	ends 3 'is not one device with everything in a row' commit "${dev[u]}"
 	is "the stream" "$(bj_dm get "blkjob.$job" state)" running
 	ends 0 '' set "$job" --speed 0
-	ends 0 '' wait --concluded "$job"
-	ends 3 'has completed: everything is on its target' commit "$job"
 	ends 0 '' complete "$job"
 	disk s 4M
 	slow made x "${dev[s]}" "${dev[t]}" --metadata "${dev[m]}" --size 6M \
@@ -393,11 +440,11 @@ others() {
 	ends 3 'is larger than its source' commit "${dev[x]}"
 }
 
-conformance 278 280 281 283 284 286 287 289 299
+conformance 100 101 278 280 281 283 284 286 287 289 298 299
 cli_run whole "whole --granularity 64K --copy-mode write-blocking" under_load \
-	in_use layers nothing "cancelled early fill" "cancelled late commit" \
+	in_use layers nothing filled_up "cancelled early fill" "cancelled late commit" \
 	"failing report target" "failing stop target" \
 	"failing ignore target" "failing report source" "failing stop source" \
 	"crashed early" "crashed late" "sealed 1 complete" "sealed 2 complete" \
 	"sealed 1 cancel" "sealed 2 cancel" "sealed 1 lost" "sealed 2 lost" \
-	"killed_at 1 7" refused others
+	"killed_at 1 7" moved refused others

@@ -105,6 +105,13 @@ volume() {
 	device /dev/sdk k
 	device /dev/sdl l
 	device /dev/sdm m
+	disk image 4M
+	disk over 4M
+	disk bits 1M
+	fill image 5
+	device /dev/sdn image
+	device /dev/sdo over
+	device /dev/sdp bits
 }
 
 # as_written LINE...: all of them, in this order.
@@ -137,9 +144,10 @@ readme() {
 	same home l
 	ends 0 'guest is now on' complete guest
 	ends 0 'srv is now on' complete srv
-	must dmsetup remove guest srv
+	must dmsetup remove guest srv trial
 	filled h 4
 	filled j 3
+	filled image 5
 	is devices "$(lv_field data devices)" "${dev[n]}(0)"
 	filled data 1
 	nothing_left
@@ -160,6 +168,7 @@ manual_page() {
 	must dmsetup remove srv
 	filled h 4
 	filled j 3
+	filled image 5
 	nothing_left
 }
 
@@ -367,6 +376,33 @@ stream_by_hand() {
 	zeroed d 0 16
 }
 
+commit_by_hand() {
+	links=()
+	find_documents
+	BJ_PREFIX=''
+	disk b 4M
+	disk c 4M
+	disk d 64K
+	fill b 1
+	fill c 9
+	dm overlay "0 8192 blkjob stream ${dev[b]} 0 ${dev[c]} 0 4 metadata ${dev[d]} paused on"
+	dm data "0 8192 linear ${dev[overlay]} 0"
+	[ -e /dev/mapper/data ] || must dmsetup mknodes overlay data
+	fill data 2 100 9
+	device /dev/sdb b
+	device /dev/sdd d
+	holds "$(rst_block 9 | wc -l) >= 10"
+	script 9 job
+	no_links
+	dms=(data)
+	[[ $(bj_dm table data) == *" linear "* ]] || fail "no linear table at the end"
+	filled b 1 0 100
+	filled b 2 100 9
+	filled b 1 109
+	same data b
+	zeroed d 0 16
+}
+
 # One option or word per line.
 options() {
 	grep -oE -- '--[a-z][a-z-]+' | sort -u
@@ -398,5 +434,5 @@ complete_manual() {
 }
 
 cli_run readme manual_page build_lines by_hand limit_and_copy two_devices \
-	tracked_by_hand image_by_hand view_by_hand stream_by_hand unit_line \
+	tracked_by_hand image_by_hand view_by_hand stream_by_hand commit_by_hand unit_line \
 	complete_manual

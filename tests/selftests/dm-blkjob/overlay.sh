@@ -244,6 +244,7 @@ failing() {
 	filled s 1 880
 }
 
+conformance 101 281 295 298 299
 bj_run whole "whole granularity 65536" "whole granularity 512" \
 	"whole copy_mode write-blocking granularity 1048576" cancelled \
 	"loaded" "loaded copy_mode write-blocking granularity 65536" \
