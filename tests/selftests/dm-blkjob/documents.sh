@@ -329,6 +329,7 @@ unit_line() {
 	local units line
 
 	links=()
+	need systemd-analyze
 	find_documents
 	units=$docs/userspace/systemd
 	line=$(sed -n 's|^ExecStart=@PREFIX@/sbin/||p' "$units/blkjob-recover.service.in")
@@ -346,7 +347,6 @@ unit_line() {
 	dev[x]=$(readlink -f "/dev/mapper/${BJ_PREFIX}x")
 	filled x 1
 	ends 0 'is now on' complete "${dev[x]}"
-	command -v systemd-analyze >/dev/null || return 0
 	for line in "$units"/*.service.in; do
 		sed "s|@PREFIX@/sbin/blkjob|$(command -v blkjob)|" "$line" \
 			>"$BJ_TMP/$(basename "$line" .in)"
