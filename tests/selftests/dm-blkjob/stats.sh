@@ -345,13 +345,19 @@ converge() {
 
 # The same writes in each mode.
 does_not_converge() {
+	local converge='' dirty_rate rate
+
 	diverging
-	bj_wait j converge=no
-	holds "$(bj_status j dirty_rate) > $(bj_status j rate)"
+	until [ "$converge" = no ]; do
+		bj_wait j converge=no
+		read -r converge dirty_rate rate \
+			<<<"$(bj_status j converge dirty_rate rate)"
+	done
+	holds "$dirty_rate > $rate"
 	tell j set copy_mode write-blocking
-	expect j converge slow
+	bj_wait j converge=slow
 	tell j set copy_mode background
-	expect j converge no
+	bj_wait j converge=no
 	tell j set speed 0
 	bj_wait_state j ready
 	expect j converge -
