@@ -65,7 +65,8 @@ struct scenario {
 };
 /* Each ends with one that has no name. */
 extern const struct scenario proof_scenarios[], mirror_scenarios[],
-	backup_scenarios[], track_scenarios[], stream_scenarios[];
+	backup_scenarios[], track_scenarios[], stream_scenarios[],
+	remember_scenarios[];
 
 /*------------- crash_kill.c: guests that are killed -------------*/
 
@@ -120,9 +121,14 @@ const uint64_t *job_read(void);
 /* Both make an event. */
 int job_tell(const char *text);
 const char *job_look(void);
+/* It is not refused. */
+void job_must(const char *text);
 /* Until its state is that; a look for each. */
 void job_wait(const char *state);
 void job_suspend_resume(void);
+/* What nobody may notice. */
+void job_disturb(void);
+void job_to_pending(void);
 /* An event of the test itself. */
 void job_note(const char *what);
 /* A message without an event; its reply. */

@@ -112,6 +112,12 @@ int job_tell(const char *text)
 	return r;
 }
 
+void job_must(const char *text)
+{
+	if (job_tell(text))
+		stuck("%s was refused; the job is %s", text, job_look());
+}
+
 /* "is STATE RESULT ACTIVE" */
 const char *job_look(void)
 {
@@ -165,6 +171,26 @@ void job_suspend_resume(void)
 		r = dm_resume(JOB);
 	if (r)
 		stuck("suspend and resume: %s", strerror(-r));
+}
+
+void job_disturb(void)
+{
+	switch (roll(3)) {
+	case 0:
+		job_suspend_resume();
+		break;
+	case 1:
+		job_must("pause");
+		io_work(5);
+		job_must("resume");
+		break;
+	}
+}
+
+void job_to_pending(void)
+{
+	job_must("complete");
+	job_wait("pending");
 }
 
 void job_note(const char *what)

@@ -24,52 +24,25 @@ static void begin(const char *words)
 	io_begin(0);
 }
 
-static void tell(const char *text)
-{
-	if (job_tell(text))
-		stuck("%s was refused; the job is %s", text, job_look());
-}
-
-/* Where nobody may notice it. */
-static void disturb(void)
-{
-	switch (roll(3)) {
-	case 0:
-		job_suspend_resume();
-		break;
-	case 1:
-		tell("pause");
-		io_work(5);
-		tell("resume");
-		break;
-	}
-}
-
-static void to_pending(void)
-{
-	tell("complete");
-	job_wait("pending");
-}
-
 static void switch_over(void)
 {
 	io_work(10);
-	disturb();
+	job_disturb();
 	job_wait("ready");
 	/* It is copied again, and the consumer does not notice. */
 	lab_tell(T, "fail write %llu", (unsigned long long)roll(3));
 	io_work(20);
 	lab_tell(T, "fail write 0");
-	disturb();
-	to_pending();
+	job_disturb();
+	job_to_pending();
 	if (roll(2)) {
 		io_work(10);
-		tell("rollback");
+		job_must("rollback");
 		io_work(10);
-		to_pending();
+		job_to_pending();
 	}
 	io_work(20);
-	tell("finalize");
+	job_must("finalize");
 	job_look();
 	io_work(30);
 	io_end();
@@ -103,7 +76,7 @@ static void run_quiet(void)
 	io_end();
 	job_note("quiet");
 	lab_tell(T, "fail write %llu", (unsigned long long)roll(3));
-	tell("resume");
+	job_must("resume");
 	job_wait("ready");
 	job_look();
 	job_note("loud");
@@ -121,11 +94,11 @@ static void run_cancel(void)
 	job_wait("ready");
 	io_work(10);
 	if (roll(2)) {
-		tell("cancel");
+		job_must("cancel");
 	} else {
-		to_pending();
+		job_to_pending();
 		io_work(10);
-		tell("finalize source");
+		job_must("finalize source");
 	}
 	while (!event_over(NEVER - 1, "is concluded"))
 		io_work(2);
@@ -142,7 +115,7 @@ static void run_break(void)
 		job_wait("ready");
 	io_work(10);
 	if (roll(2))
-		tell("cancel force");
+		job_must("cancel force");
 	else
 		lab_tell(T, "fail write 1000000");
 	while (!event_over(NEVER - 1, "is concluded cancelled source"))
