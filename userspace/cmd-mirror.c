@@ -6,6 +6,7 @@
 #include "progress.h"
 #include "remember.h"
 #include "start.h"
+#include "takeup.h"
 
 static int wait_ready(struct job *job)
 {
@@ -27,7 +28,7 @@ static int wait_ready(struct job *job)
 static int run(const struct command *cmd, int argc, char **argv)
 {
 	struct start_options o = { MIRROR_DEFAULTS };
-	bool wait = false;
+	bool wait = false, taken = false;
 	const struct arg args[] = {
 		MIRROR_ARGS(&o), ARG("group", TEXT, &o.group),
 		ARG("metadata", TEXT, &o.metadata),
@@ -58,7 +59,9 @@ static int run(const struct command *cmd, int argc, char **argv)
 		err = start_group(words, n, &o, jobs);
 	} else if (n == 2) {
 		n = 1;
-		err = start_job(words[0], words[1], &o, jobs);
+		err = takeup_job(words[0], words[1], &o, jobs, &taken);
+		if (!err && !taken)
+			err = start_job(words[0], words[1], &o, jobs);
 	} else {
 		return usage_error(cmd, usage);
 	}

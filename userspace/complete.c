@@ -57,7 +57,8 @@ static int remove_layer(const struct job *job)
 int complete_ended(const struct job *job)
 {
 	autofree char *dev = job_device(job), *again = remember_again(job);
-	int err = job_error(job), removed = remove_layer(job);
+	/* In this order: it cannot be taken up any more. */
+	int removed = remove_layer(job), err = job_error(job);
 
 	if (removed)
 		return removed;

@@ -11,6 +11,7 @@
 #include "device.h"
 #include "job.h"
 #include "kmsg.h"
+#include "remember.h"
 #include "stream.h"
 
 static bool ends_with(const char *s, const char *end)
@@ -389,7 +390,7 @@ int job_send(const struct job *job, const char *fmt, ...)
 int job_error(const struct job *job)
 {
 	const struct status *st = &job->st;
-	autofree char *dev = job_device(job);
+	autofree char *dev = job_device(job), *again = NULL;
 	bool source;
 
 	if (!*st->error)
@@ -406,11 +407,14 @@ int job_error(const struct job *job)
 			    job->id, st->error,
 			    *st->last_error ? st->last_error : "unknown", dev);
 	source = !strncmp(st->last_error, "read", 4);
+	again = remember_again(job);
 	return fail(source ? EX_SOURCE : EX_TARGET,
-		    "job %s: %s of the %s failed (%s, last error %s); %s keeps running on its source",
+		    "job %s: %s of the %s failed (%s, last error %s); %s keeps running on its source%s%s",
 		    job->id, source ? "a read" : "a write",
 		    source ? "source" : "target device", st->error,
-		    *st->last_error ? st->last_error : "unknown", dev);
+		    *st->last_error ? st->last_error : "unknown", dev,
+		    again ? ". What differs by then is copied by: " : "",
+		    again ?: "");
 }
 
 int job_detached(const struct job *job, bool will_switch)

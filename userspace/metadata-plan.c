@@ -87,7 +87,7 @@ static int check_found(struct metadata_plan *p, const struct metadata *md,
 	return 0;
 }
 
-static int look_at(struct metadata_plan *p, struct metadata *md)
+int metadata_plan_look(struct metadata_plan *p, struct metadata *md)
 {
 	autofree char *path = device_path(p->device), *why = NULL;
 	bool blank = false;
@@ -121,7 +121,7 @@ int metadata_plan_make(struct metadata_plan *p, struct metadata *md)
 {
 	int err = check_apart(p);
 
-	return err ? err : look_at(p, md);
+	return err ? err : metadata_plan_look(p, md);
 }
 
 void metadata_plan_options(const struct metadata_plan *p, struct layer *layer)

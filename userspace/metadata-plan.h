@@ -23,6 +23,8 @@ int metadata_plan_resolve(struct metadata_plan *p, const char *device,
 			  dev_t source, dev_t target);
 /* All checks. @md is filled if it goes on. Likewise. */
 int metadata_plan_make(struct metadata_plan *p, struct metadata *md);
+/* Only those of what they know: the device itself is in use by such a job. */
+int metadata_plan_look(struct metadata_plan *p, struct metadata *md);
 void metadata_plan_free(struct metadata_plan *p);
 
 struct layer;

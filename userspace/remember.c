@@ -23,7 +23,7 @@ int remember_usage(const struct command *cmd, const struct start_options *o)
 	return 0;
 }
 
-int remember_plan(struct plan *p, const struct start_options *o)
+int remember_plan(struct plan *p, const struct start_options *o, bool held)
 {
 	automd struct metadata md = { 0 };
 	int err;
@@ -35,7 +35,8 @@ int remember_plan(struct plan *p, const struct start_options *o)
 	err = metadata_plan_resolve(&p->md, o->metadata, p->user.devno,
 				    p->target);
 	if (!err)
-		err = metadata_plan_make(&p->md, &md);
+		err = held ? metadata_plan_look(&p->md, &md) :
+			     metadata_plan_make(&p->md, &md);
 	if (err || !p->md.goes_on)
 		return err;
 	p->differ = md.checkpoint[0].ranges;

@@ -13,9 +13,9 @@ int remember_usage(const struct command *cmd, const struct start_options *o);
 /*
  * The metadata of a job that is to begin: does it go on with what they know? And
  * later, when both legs are: do these look as if nobody had written to them
- * meanwhile? 0 or exit status.
+ * meanwhile? @held: by a job that is still there. 0 or exit status.
  */
-int remember_plan(struct plan *p, const struct start_options *o);
+int remember_plan(struct plan *p, const struct start_options *o, bool held);
 int remember_check(const struct plan *p, const struct start_options *o);
 /* Says how much is to be copied again. */
 void remember_tell(const struct plan *p);

@@ -110,23 +110,26 @@ static int create_src(const struct dm_dev *user, const struct table *old,
 	return 0;
 }
 
+char *stack_job_params(const struct layer *l, dev_t src)
+{
+	/* Paused: what is written before the layer is in place goes unseen. */
+	return xasprintf("%s %u:%u 0 %u:%u %llu %u paused on%s%s", l->type,
+			 major(src), minor(src), major(l->target),
+			 minor(l->target), (unsigned long long)l->target_offset,
+			 l->nr_words + 2, l->nr_words ? " " : "",
+			 l->nr_words ? l->options : "");
+}
+
 static int create_job(const struct dm_dev *user, const struct layer *l,
 		      dev_t src, uint64_t sectors, dev_t *job)
 {
 	autofree char *name = xasprintf(JOB_PREFIX "%s", l->id);
 	autofree char *uuid = private_uuid(user, l, false);
-	autofree char *params = NULL, *why = NULL;
+	autofree char *params = stack_job_params(l, src), *why = NULL;
 	autotable struct table t = { 0 };
 	autoclose int log = kmsg_open();
 	int err;
 
-	/* Paused: what is written before the layer is in place goes unseen. */
-	params = xasprintf("%s %u:%u 0 %u:%u %llu %u paused on%s%s",
-			   l->type, major(src), minor(src), major(l->target),
-			   minor(l->target),
-			   (unsigned long long)l->target_offset,
-			   l->nr_words + 2, l->nr_words ? " " : "",
-			   l->nr_words ? l->options : "");
 	table_add(&t, 0, sectors, BLKJOB_TARGET, params);
 	err = private_device(name, uuid, &t, false, job);
 	if (err) {

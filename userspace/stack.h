@@ -40,6 +40,8 @@ struct insertion {
 	struct table shim;
 };
 
+/* Of the job's table, after its type; to be freed. */
+char *stack_job_params(const struct layer *l, dev_t src);
 int stack_new_id(char id[JOB_ID_LEN + 1]);
 /* A paused job that nothing uses yet. 0, or exit status and nothing is left. */
 int stack_create(struct insertion *in, struct job *job);
@@ -56,6 +58,13 @@ int stack_source_table(const struct job *job, struct table *t);
 /* The user's device stays on the source, or goes on to the target device. */
 int stack_restore(const struct job *job);
 int stack_pivot(const struct job *job, uint64_t *us);
+/*
+ * stack-renew.c: another job, of that layer, on the private device of one that has
+ * ended. 0 or exit status; @touched: then there may be no job at all. @us: how
+ * long the user's device stood still.
+ */
+int stack_renew(const struct job *job, const struct layer *l, bool *touched,
+		uint64_t *us);
 /* Waits until the private devices have gone. False if they stay. */
 bool stack_wait_gone(const struct job *job);
 

@@ -67,8 +67,8 @@ static const char *sync_word(const struct start_options *o)
 	return o->backup ? "full" : "none";
 }
 
-static void add_options(struct layer *layer, const struct plan *p,
-			const struct start_options *o)
+void start_layer_options(struct layer *layer, const struct plan *p,
+			 const struct start_options *o)
 {
 	autofree char *note = since_note(o), *spill = NULL;
 	uint64_t granularity = o->granularity;
@@ -135,7 +135,7 @@ static int create(struct start *s, size_t i)
 	layer->target_offset = p->target_offset;
 	layer->replaces = p->replaces;
 	layer->above = p->tracker.dev.devno;
-	add_options(layer, p, s->o);
+	start_layer_options(layer, p, s->o);
 	if (!err && p->allocate)
 		err = lvm_allocate(&p->lv, p->target, layer->id, &s->spares[i],
 				   &layer->target);

@@ -100,7 +100,7 @@ int plan_make(struct plan *p, const char *source, const char *target,
 	top_find(&p->old, &p->top);
 	err = check_sync(p, source, o);
 	if (!err && o->metadata)
-		err = remember_plan(p, o);
+		err = remember_plan(p, o, false);
 	if (err)
 		return err;
 	err = p->allocate ? lvm_check_pv(&p->lv, p->target) :

@@ -8,6 +8,8 @@
 #include "metadata-plan.h"
 #include "top.h"
 
+struct layer;
+
 struct plan {
 	struct dm_dev user;
 	struct table old;
@@ -142,6 +144,9 @@ int start_group(const char *const *pairs, size_t n,
 /* After plan_make(), under the devices' locks: all of them, or none. */
 int start_planned(struct plan *plans, size_t n, const struct start_options *o,
 		  struct job *jobs);
+/* The words of the table. */
+void start_layer_options(struct layer *layer, const struct plan *p,
+			 const struct start_options *o);
 bool start_sync_is(const struct start_options *o, const char *mode);
 
 /* The kernel's key for a word. */

@@ -216,6 +216,66 @@ outage() {
 	filled t 4 0 128
 }
 
+# The layer is still there, and the consumer too: the job is taken up again, with
+# all that was written meanwhile.
+taken_up() {
+	trio
+	layer lt t
+	started mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}"
+	settled
+	exec 8<"${dev[u]}"
+	dead lt
+	fill u 3 0 128
+	ends 5 'What differs by then is copied by: blkjob mirror .* --metadata' \
+		wait "$job"
+	fill u 3 1024 128
+	good lt t
+	started mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}"
+	grep -q 'started again' "$out" || fail "another job"
+	grep -q 'goes on: 128.0 KiB of 4.0 MiB may differ' "$out" ||
+		fail "no word about it"
+	copied $((2 * REGION)) lt
+	settled
+	exec 8<&-
+	fill u 1
+	load l u 1
+	dead lt
+	job_is "$job" state=concluded
+	work l
+	good lt t
+	started mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}"
+	work l
+	unload l
+	job_is "$job" state=ready dirty=0 in_flight=0
+	same u t
+	verify u l
+	verify t l
+	ends 0 'is now on' complete "$job"
+	alone u lt
+	same u s
+	# Before what it stands on now
+	gone u
+}
+
+# It cannot be: then nobody may rely on the metadata.
+not_taken_up() {
+	trio
+	layer lt t
+	started mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}"
+	settled
+	dead lt
+	fill u 3 0 128
+	job_is "$job" state=concluded
+	good lt t
+	ends 1 'cannot be taken up: .*granularity' mirror "${dev[u]}" \
+		"${dev[lt]}" --metadata "${dev[m]}" --granularity 4096
+	grep -q 'the metadata are wiped' "$out" || fail "no word about it"
+	is table "$(table u)" "$before"
+	zeroed m 0 16
+	filled u 3 0 128
+	nothing_left
+}
+
 # There, and back again: the metadata tell of a source that is none any more.
 turned() {
 	trio
@@ -390,4 +450,4 @@ shown() {
 }
 
 cli_run again "recovered all" "recovered one" under_load in_use written \
-	cancelled outage turned ended ended_turned missing damaged others shown
+	cancelled outage taken_up not_taken_up turned ended ended_turned missing damaged others shown
