@@ -70,6 +70,8 @@ enum bj_bug {
 	BJ_BUG_NOT_QUIET = 29,
 	/* crash mirror-remember: switched, and the metadata do not say so */
 	BJ_BUG_END_NOT_SAID = 30,
+	/* crash commit: a read of several regions goes where the first is */
+	BJ_BUG_READ_NOT_SPLIT = 31,
 };
 
 #ifdef BJ_BUGS

@@ -88,7 +88,7 @@ static int map_read(struct bj_stream *stream, struct bj_io *io,
 
 	if (READ_ONCE(stream->over))
 		return bj_send_to(job, BJ_TARGET, io->sector, bio);
-	if (end - first > 1) {
+	if (end - first > 1 && !bj_bug(BJ_BUG_READ_NOT_SPLIT)) {
 		border = valid ? find_next_zero_bit(bits, end, first) :
 				 find_next_bit(bits, end, first);
 		if (border < end)

@@ -26,7 +26,7 @@ static uint64_t now_cut, now_mode_seed, dice_state;
 static unsigned int now_broken;
 static const struct scenario * const all[] = {
 	proof_scenarios, mirror_scenarios, backup_scenarios, track_scenarios,
-	stream_scenarios, remember_scenarios,
+	stream_scenarios, remember_scenarios, commit_scenarios,
 };
 
 uint64_t roll(uint64_t n)

@@ -66,7 +66,7 @@ struct scenario {
 /* Each ends with one that has no name. */
 extern const struct scenario proof_scenarios[], mirror_scenarios[],
 	backup_scenarios[], track_scenarios[], stream_scenarios[],
-	remember_scenarios[];
+	remember_scenarios[], commit_scenarios[];
 
 /*------------- crash_kill.c: guests that are killed -------------*/
 
@@ -116,6 +116,11 @@ void job_create(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 int job_try_create(const char *line);
 void job_remove(void);
+/* A device that the job may stand on. */
+extern char low_node[32];
+int low_try_create(const char *line);
+void low_remove(void);
+void low_tell(const char *text);
 /* What its device reads; the buffer is one for all. */
 const uint64_t *job_read(void);
 /* Both make an event. */
@@ -126,7 +131,7 @@ void job_must(const char *text);
 /* Until its state is that; a look for each. */
 void job_wait(const char *state);
 void job_suspend_resume(void);
-/* What nobody may notice. */
+/* Where nobody may notice it; the consumer is at work. */
 void job_disturb(void);
 void job_to_pending(void);
 /* An event of the test itself. */
@@ -137,6 +142,8 @@ const char *job_ask(const char *text);
 const struct event *event_over(uint64_t cut, const char *what);
 /* The last one that had begun. */
 const struct event *event_begun(uint64_t cut, const char *what);
+/* In pending, and nobody had asked to leave it backwards. */
+bool job_was_pending(uint64_t cut);
 
 /*------------------- crash_io.c: the consumer -------------------*/
 

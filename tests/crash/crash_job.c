@@ -10,10 +10,11 @@
 #include <time.h>
 
 #define JOB		"crash-job"
+#define LOW		"crash-low"
 #define POLL_NS		2000000L
 #define TRIES		30000
 
-char job_node[32];
+char job_node[32], low_node[32];
 struct event events[MAX_EVENTS];
 unsigned int nr_events;
 
@@ -44,25 +45,34 @@ static void nap(void)
 	nanosleep(&(struct timespec) { .tv_nsec = POLL_NS }, NULL);
 }
 
-int job_try_create(const char *line)
+static int try_create(const char *name, char node[32], const char *line)
 {
 	char text[512], *lines[] = { text };
 	int r, why;
 
 	snprintf(text, sizeof(text), "%s", line);
-	r = dm_simple(JOB, DM_DEV_CREATE, 0);
+	r = dm_simple(name, DM_DEV_CREATE, 0);
 	if (r)
 		return r;
-	snprintf(job_node, sizeof(job_node), "/dev/dm-%u",
-		 minor(dm_u.dmi.dev));
-	r = dm_load(JOB, 0, 1, lines);
+	snprintf(node, 32, "/dev/dm-%u", minor(dm_u.dmi.dev));
+	r = dm_load(name, 0, 1, lines);
 	if (!r)
-		r = dm_resume(JOB);
+		r = dm_resume(name);
 	if (!r)
 		return 0;
 	why = r;
-	dm_simple(JOB, DM_DEV_REMOVE, 0);
+	dm_simple(name, DM_DEV_REMOVE, 0);
 	return why;
+}
+
+int job_try_create(const char *line)
+{
+	return try_create(JOB, job_node, line);
+}
+
+int low_try_create(const char *line)
+{
+	return try_create(LOW, low_node, line);
 }
 
 void job_create(const char *format, ...)
@@ -81,14 +91,32 @@ void job_create(const char *format, ...)
 	event_end(event, 0);
 }
 
-void job_remove(void)
+static void remove_device(const char *name)
 {
 	int r, tries = TRIES;
 
-	while ((r = dm_simple(JOB, DM_DEV_REMOVE, 0)) == -EBUSY && tries--)
+	while ((r = dm_simple(name, DM_DEV_REMOVE, 0)) == -EBUSY && tries--)
 		nap();
 	if (r)
-		stuck("the job cannot be removed: %s", strerror(-r));
+		stuck("%s cannot be removed: %s", name, strerror(-r));
+}
+
+void job_remove(void)
+{
+	remove_device(JOB);
+}
+
+void low_remove(void)
+{
+	remove_device(LOW);
+}
+
+void low_tell(const char *text)
+{
+	int r = dm_message(LOW, 0, text);
+
+	if (r)
+		stuck("%s was refused: %s", text, strerror(-r));
 }
 
 const uint64_t *job_read(void)
@@ -228,4 +256,12 @@ const struct event *event_begun(uint64_t cut, const char *what)
 		if (events[i].before < cut && begins(events[i].what, what))
 			return &events[i];
 	return NULL;
+}
+
+bool job_was_pending(uint64_t cut)
+{
+	const struct event *pending = event_over(cut, "is pending");
+	const struct event *rollback = event_begun(cut, "rollback");
+
+	return pending && (!rollback || rollback->before < pending->before);
 }

@@ -134,15 +134,6 @@ static bool judge_leg(int leg, uint64_t cut, uint64_t kept, const char *what)
 	return io_judge(lab_read(leg), &bounds, what);
 }
 
-/* In pending, and nobody has asked to leave it. */
-static bool both_equal(uint64_t cut)
-{
-	const struct event *pending = event_over(cut, "is pending");
-	const struct event *rollback = event_begun(cut, "rollback");
-
-	return pending && (!rollback || rollback->before < pending->before);
-}
-
 static bool judge_switch(uint64_t cut)
 {
 	bool asked = event_begun(cut, "finalize");
@@ -153,7 +144,7 @@ static bool judge_switch(uint64_t cut)
 	    !judge_leg(S, cut, 0, "the source before the switch"))
 		return false;
 	/* What was acknowledged before is flushed on the way to pending. */
-	if ((asked || both_equal(cut)) &&
+	if ((asked || job_was_pending(cut)) &&
 	    !judge_leg(T, cut, complete->before,
 		       switched ? "the target device after the switch" :
 				  "the target device in pending"))
