@@ -269,6 +269,11 @@ is_gone() {
 	dms=("${kept[@]}")
 }
 
+# logged TEXT: how often the kernel has said it.
+logged() {
+	dmesg | grep -c -- "$1" || :
+}
+
 # What a case left, dead or alive. The upper devices were made later.
 bj_clean() {
 	local said i clean=0

@@ -68,6 +68,23 @@ tracks() {
 	since b "128 128"
 }
 
+mirrors_with_metadata() {
+	pair 4M
+	disk m 1M
+	each_fails "$(line s t metadata "${dev[m]}" paused on)"
+	references 0
+	mirror j s t metadata "${dev[m]}"
+	bj_wait j state=ready rework=0 in_flight=0
+	gone j
+	# It has a bitmap to read now
+	each_fails "$(line s t metadata "${dev[m]}" paused on)"
+	references 0
+	mirror j s t metadata "${dev[m]}"
+	bj_wait_state j ready
+	is copied "$(bj_status j offset)" 0
+	same s t
+}
+
 stream_line() {
 	type_line stream s t metadata "${dev[m]}" "$@"
 }
@@ -184,6 +201,33 @@ tracking_works() {
 	filled s 4 4000 100
 }
 
+# A record that cannot begin: the last one goes on.
+remembering_works() {
+	local before
+
+	pair 4M
+	disk m 1M
+	mirror j s t metadata "${dev[m]}" granularity 4096
+	bj_wait j state=ready dirty=0 in_flight=0 rework=0
+	before=$(logged 'no memory for checkpoint')
+	fail_slab 100
+	fill j 3 80 2048
+	until [ "$(logged 'no memory for checkpoint')" -gt "$before" ]; do
+		sleep 0.1
+	done
+	expect j state ready
+	expect j remembers 1
+	fill j 4 4000 100
+	fail_slab 0
+	bj_wait j dirty=0 in_flight=0 rework=0
+	same s t
+	gone j
+	mirror j s t metadata "${dev[m]}" granularity 4096
+	bj_wait_state j ready
+	is copied "$(bj_status j offset)" 0
+	same s t
+}
+
 # What is written, fetched, filled and committed needs none.
 stream_works() {
 	pair 4M
@@ -209,5 +253,5 @@ stream_works() {
 }
 
 bj_run mirrors backups "backups cbw_stored on checksum on granularity 4096" \
-	"backups spill SPILL checksum on" tracks streams views view_works \
-	tracking_works stream_works
+	"backups spill SPILL checksum on" tracks mirrors_with_metadata streams \
+	views view_works tracking_works remembering_works stream_works

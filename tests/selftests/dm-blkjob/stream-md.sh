@@ -34,8 +34,8 @@ refused() {
 	refused_stream EROFS "metadata device .* is read-only" s t n
 	refused_stream EROFS "target device .* is read-only" s n m
 	must blockdev --setrw "${dev[n]}"
-	must_fail EINVAL "mirror job has no option metadata" bj_dm create \
-		"${BJ_PREFIX}x" "$(line s t metadata "${dev[m]}")"
+	must_fail EINVAL "backup job has no option metadata" bj_dm create \
+		"${BJ_PREFIX}x" "$(type_line backup s t metadata "${dev[m]}")"
 	stream j s t m paused on
 	refused_stream EBUSY "metadata device .* is the metadata device of another" s n m
 	refused_stream EBUSY "target device .* is the target device of another" s t n
