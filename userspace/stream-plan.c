@@ -34,6 +34,21 @@ static int take_user(struct stream_plan *p)
 		    label);
 }
 
+/* A job of ours does not have it open for itself alone, for others may read it. */
+static int check_unwritten(const struct stream_plan *p)
+{
+	autofree struct job *jobs = NULL;
+	size_t n, i;
+	int err = job_list(&jobs, &n);
+
+	for (i = 0; !err && i < n; i++)
+		if (jobs[i].target == p->source)
+			err = fail(EX_REFUSED,
+				   "%s is written by job %s; see: blkjob status %s",
+				   p->ref, jobs[i].id, jobs[i].id);
+	return err;
+}
+
 /* Others may read it, and other streams do. */
 static int check_image(const struct stream_plan *p, const struct device_limits *lim)
 {
@@ -106,7 +121,9 @@ static int take_image(struct stream_plan *p)
 	if (!lim.size)
 		return fail(EX_REFUSED, "%s is empty; is it connected? See: lsblk",
 			    p->ref);
-	err = check_image(p, &lim);
+	err = check_unwritten(p);
+	if (!err)
+		err = check_image(p, &lim);
 	if (!err)
 		err = check_size(p, lim.size);
 	if (!err)

@@ -107,6 +107,8 @@ static int check_ended(const struct stream_plan *p, const struct job *job)
 				  job->user.devno == p->source);
 	autofree char *label = job_device(job);
 
+	if (same && job->below)
+		return complete_check_upper(job);
 	if (!same)
 		return fail(EX_REFUSED,
 			    "the metadata device is in use by job %s, of %s; name another one",

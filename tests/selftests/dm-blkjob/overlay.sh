@@ -7,11 +7,11 @@
 # shellcheck source=lib-stream.sh
 . "$(dirname "$0")/lib-stream.sh"
 
-# overlay [KEY VALUE]...: o, of s and t, with whole regions, parts of some, and
+# overlay: o, of s and t, with whole regions, parts of some, and
 # what was discarded.
 overlay() {
 	trio
-	stream o s t m paused on "$@"
+	stream o s t m paused on
 	fill o 2 800 80
 	fill o 3 1003 5
 	fill o 4 8187 10
