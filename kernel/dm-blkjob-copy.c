@@ -453,12 +453,14 @@ static enum hrtimer_restart copy_timer_fired(struct hrtimer *timer)
 
 int bj_pipe_init(struct blkjob *job)
 {
+	int r;
+
 	init_llist_head(&job->pipe.done);
 	/* A tick of the jiffies would be as long as several operations. */
 	hrtimer_setup(&job->copy_timer, copy_timer_fired, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL);
-	bj_flush_init(job);
 	job->pipe.wrapped = true;
 	job->pipe.swept = true;
-	return bj_slots_init(job);
+	r = bj_flush_init(job);
+	return r ? r : bj_slots_init(job);
 }

@@ -54,7 +54,7 @@ struct bj_slot {
 };
 
 /* dm-blkjob-flush.c, and in dm-blkjob.h */
-void bj_flush_init(struct blkjob *job);
+int bj_flush_init(struct blkjob *job);
 bool bj_flush_reap(struct blkjob *job);
 
 /* dm-blkjob-extent.c */

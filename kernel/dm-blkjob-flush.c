@@ -70,7 +70,7 @@ bool bj_flush_reap(struct blkjob *job)
 	bool any = false;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(job->flush); i++) {
+	for (i = 0; i < BJ_METADATA; i++) {
 		any |= READ_ONCE(job->flush[i].ended);
 		reap(&job->flush[i]);
 	}
@@ -97,12 +97,17 @@ bool bj_flushed(struct bj_flush *flush, u64 ticket)
 	return false;
 }
 
-void bj_flush_init(struct blkjob *job)
+int bj_flush_init(struct blkjob *job)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(job->flush); i++) {
+	/* Not in the job: a bio may have no fixed size, and no array has that. */
+	job->flush = kcalloc(BJ_METADATA, sizeof(*job->flush), GFP_KERNEL);
+	if (!job->flush)
+		return -ENOMEM;
+	for (i = 0; i < BJ_METADATA; i++) {
 		job->flush[i].job = job;
 		INIT_WORK(&job->flush[i].submit, flush_submit);
 	}
+	return 0;
 }

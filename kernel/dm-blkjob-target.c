@@ -140,6 +140,7 @@ static void job_free(struct blkjob *job)
 		destroy_workqueue(job->wq);
 	free_percpu(job->cpu_stats);
 	kvfree(job->busy);
+	kfree(job->flush);
 	bj_regions_exit(&job->map);
 	bj_legs_close(job);
 	kfree(job);

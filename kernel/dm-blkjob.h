@@ -240,7 +240,7 @@ struct blkjob {
 	bool idle;			/* the worker found nothing to do */
 	atomic_t ios;			/* own bios in flight */
 	wait_queue_head_t drained;	/* ios fell to 0, or stopped */
-	struct bj_flush flush[2];	/* of the legs as opened, too */
+	struct bj_flush *flush;		/* two, of the legs as opened */
 
 	spinlock_t lock;		/* irqsave; all that follows */
 	enum blkjob_state state;

@@ -18,6 +18,7 @@ static struct bj_md_super a_super(void)
 		.generation = GENERATION, .type = "track",
 		.granularity = 65536, .regions = REGIONS,
 		.nr_bitmaps = 4, .bitmap_blocks = BLOCKS,
+		.flags = BLKJOB_MD_ENDED,
 		.leg[0] = { REGIONS * 128 - 5, "LVM-abc" },
 		.bitmap[1] = { 77, 1, 1000000, 0, "monday" },
 		.bitmap[3] = { 78, 2, 2000000, BLKJOB_MD_STARTING, "tuesday" },
@@ -59,6 +60,7 @@ static void super_is(const struct bj_md_super *is,
 	CHECK_EQ(is->regions, wanted->regions);
 	CHECK_EQ(is->nr_bitmaps, wanted->nr_bitmaps);
 	CHECK_EQ(is->bitmap_blocks, wanted->bitmap_blocks);
+	CHECK_EQ(is->flags, wanted->flags);
 	CHECK_EQ(is->leg[0].sectors, wanted->leg[0].sectors);
 	CHECK(!strcmp(is->leg[0].identity, wanted->leg[0].identity), "-");
 	CHECK_EQ(is->leg[1].sectors, 0);
