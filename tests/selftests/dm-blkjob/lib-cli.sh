@@ -218,6 +218,8 @@ cli_clean() {
 
 	jobs -p | xargs -r kill -TERM 2>/dev/null
 	wait
+	# By which a case that failed may hold a device
+	exec 8<&-
 	while read -r _ at _; do
 		[[ $at != "$BJ_TMP"/* ]] || umount "$at" || return
 	done < <(tac /proc/self/mounts)
