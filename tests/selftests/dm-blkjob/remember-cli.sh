@@ -276,6 +276,66 @@ not_taken_up() {
 	nothing_left
 }
 
+# outage_again SECTOR: the job fails, and that differs afterwards.
+outage_again() {
+	job_is "$job" state=ready dirty=0 in_flight=0
+	dead lt
+	fill u 3 "$1" 8
+	job_is "$job" state=concluded
+	good lt t
+}
+
+# As whoever was killed there has left it: u is in use, and goes on.
+goes_on_after() {
+	local node=$BJ_PREFIX$1
+
+	wait_for "$1 stands still, killed at $2" \
+		bash -c "bj_dm info $node | grep -q suspended=0"
+	must dmsetup udevcomplete_all -y
+	fill u 4 $((4096 + 8 * $2)) 8
+	ends 0 '' recover
+	cli mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}"
+	job=$(only_job)
+	say "killed at $2: $status, $(blkjob list | awk 'NR == 2 { print $3 }')"
+	if [ -z "$job" ]; then
+		# What was written just now is not in the metadata.
+		is "status of a new mirror" "$status" 3
+		started mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}" \
+			--reset --force
+	elif [ "$status" -ne 0 ]; then
+		cli resume "$job"
+	fi
+	job_is "$job" state=ready dirty=0 in_flight=0
+	same u t
+}
+
+# The command is killed while it takes a job up.
+taken_up_killed() {
+	local n all step=1
+
+	can_kill
+	trio
+	layer lt t
+	started mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}"
+	outage_again 0
+	all=$(ioctls mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}")
+	say "$all ioctls"
+	ends 0 '' cancel "$job"
+	[ -n "${BLKJOB_LONG-}" ] || step=$((all / 4))
+	for ((n = 1 + RANDOM % step; n <= all; n += step)); do
+		started mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}"
+		exec 8<"${dev[u]}"
+		outage_again $((8 * n))
+		killed "$n" mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}"
+		goes_on_after u "$n"
+		exec 8<&-
+		ends 0 '' cancel "$job"
+		swap u "$before"
+		wait_for "the layer stays" none_left
+		same u t
+	done
+}
+
 # There, and back again: the metadata tell of a source that is none any more.
 turned() {
 	trio
@@ -450,4 +510,4 @@ shown() {
 }
 
 cli_run again "recovered all" "recovered one" under_load in_use written \
-	cancelled outage taken_up not_taken_up turned ended ended_turned missing damaged others shown
+	cancelled outage taken_up not_taken_up taken_up_killed turned ended ended_turned missing damaged others shown
