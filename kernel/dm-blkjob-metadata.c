@@ -327,10 +327,10 @@ int bj_md_super_decode(struct bj_md_super *super, void *from, char *error)
  * Bit n of a block is bit n % 8 of byte n / 8 of its payloads, on every
  * machine.
  */
-static u8 bits_byte(const unsigned long *bits, u64 nr)
+static unsigned long bits_word(unsigned long word)
 {
-	return bits[nr / sizeof(long)] >>
-	       nr % sizeof(long) * BITS_PER_BYTE;
+	return sizeof(word) == 8 ? (__force unsigned long)cpu_to_le64(word) :
+				   (__force unsigned long)cpu_to_le32(word);
 }
 
 static void bits_add(unsigned long *bits, u64 nr, u8 byte)
@@ -349,11 +349,17 @@ void bj_md_bits_encode(void *to, const unsigned long *bits, u64 generation,
 {
 	struct slot *s = to;
 	unsigned int i, byte;
+	unsigned long word;
 
+	/* By words: a stream's commit may have a thousand slots. */
+	BUILD_BUG_ON(BLKJOB_MD_PAYLOAD % sizeof(word));
+	bits += first_byte(block, 0) / sizeof(word);
 	for (i = 0; i < BLKJOB_MD_SECTORS; i++)
-		for (byte = 0; byte < BLKJOB_MD_PAYLOAD; byte++)
-			s->sector[i].payload[byte] =
-				bits_byte(bits, first_byte(block, i) + byte);
+		for (byte = 0; byte < BLKJOB_MD_PAYLOAD; byte += sizeof(word)) {
+			word = bits_word(*bits++);
+			memcpy(&s->sector[i].payload[byte], &word,
+			       sizeof(word));
+		}
 	slot_seal(s, BLKJOB_MD_MAGIC_BITMAP, generation, sequence, block, slot);
 }
 

@@ -202,6 +202,7 @@ void bitmap_set(unsigned long *map, unsigned int start, unsigned int nr);
 #define cpu_to_le16(x)	htole16(x)
 #define cpu_to_le32(x)	htole32(x)
 #define cpu_to_le64(x)	htole64(x)
+#define __force
 
 u32 crc32c(u32 seed, const void *data, size_t length);
 ssize_t strscpy(char *to, const char *from, size_t size);

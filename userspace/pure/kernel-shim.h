@@ -34,6 +34,7 @@ typedef uint8_t u8;
 #define cpu_to_le16(x)	htole16(x)
 #define cpu_to_le32(x)	htole32(x)
 #define cpu_to_le64(x)	htole64(x)
+#define __force
 
 static inline u64 div_u64(u64 a, u32 b)
 {
