@@ -359,10 +359,6 @@ group() {
 	nothing_left
 }
 
-none_left() {
-	[ -z "$(leftovers)" ]
-}
-
 # The layers go, as at a reboot, in the middle of a backup as well; what is on
 # disk counts.
 again() {

@@ -63,13 +63,9 @@ slow() {
 
 # Of a stream that is dropped: linear on t, and nothing to be found on m.
 alone() {
-	is table "$(table "$1")" "0 $(sectors "$1") linear $(number "${2:-t}") 0"
+	is table "$(table "$1")" "0 $(sectors "$1") linear $(devno "${2:-t}") 0"
 	zeroed "${3:-m}" 0 16
 	nothing_left
-}
-
-number() {
-	cat "/sys/class/block/${dev[$1]##*/}/dev"
 }
 
 # What the source held in the end is what it holds still.

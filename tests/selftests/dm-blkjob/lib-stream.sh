@@ -55,12 +55,6 @@ over() {
 		"completed - target 0 $(($(sectors "$1") * 512))"
 }
 
-# poke DISK OFFSET BYTES: zeroes.
-poke() {
-	must dd if=/dev/zero of="${dev[$1]}" bs="$3" count=1 seek=$(($2 / $3)) \
-		conv=notrunc oflag=direct status=none
-}
-
 # synced DEVICE: what was written there is on stable storage.
 synced() {
 	dd if=/dev/null of="${dev[$1]}" conv=notrunc,fsync status=none

@@ -161,6 +161,11 @@ sectors() {
 	echo "$(<"/sys/class/block/${dev[$1]##*/}/size")"
 }
 
+# MAJOR:MINOR
+devno() {
+	cat "/sys/class/block/${dev[$1]##*/}/dev"
+}
+
 # disk NAME SIZE [LOSETUP OPTION...]: empty, in memory, can discard.
 disk() {
 	local name=$1 size=$2 loop
@@ -403,6 +408,12 @@ filled() {
 
 	shift
 	must bj_data check "${dev[$name]}" "$@"
+}
+
+# poke DISK OFFSET BYTES: zeroes.
+poke() {
+	must dd if=/dev/zero of="${dev[$1]}" bs="$3" count=1 seek=$(($2 / $3)) \
+		conv=notrunc oflag=direct status=none
 }
 
 # zeroed NAME [OFFSET [SECTORS]]

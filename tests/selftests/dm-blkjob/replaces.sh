@@ -20,21 +20,17 @@ leg() {
 	before=$(table s)
 }
 
-number() {
-	cat "/sys/class/block/${dev[$1]##*/}/dev"
-}
-
 # Both halves of the leg, the other way round.
 halves() {
-	printf '%s\n' "0 4096 linear $(number "$1") 4096" \
-		"4096 4096 linear $(number "$1") 0"
+	printf '%s\n' "0 4096 linear $(devno "$1") 4096" \
+		"4096 4096 linear $(devno "$1") 0"
 }
 
 # The same, said otherwise.
 thirds() {
-	printf '%s\n' "0 1024 linear $(number "$1") 4096" \
-		"1024 3072 linear $(number "$1") 5120" \
-		"4096 4096 linear $(number "$1") 0"
+	printf '%s\n' "0 1024 linear $(devno "$1") 4096" \
+		"1024 3072 linear $(devno "$1") 5120" \
+		"4096 4096 linear $(devno "$1") 0"
 }
 
 # A parent whose table is that.
@@ -116,7 +112,7 @@ mirrored() {
 	leg_is_free
 	target=$(writes b)
 	words=$(table p)
-	[[ $words == *" $(number t) 0"* && $words != *" $(number s) "* ]] ||
+	[[ $words == *" $(devno t) 0"* && $words != *" $(devno s) "* ]] ||
 		fail "the parent has the table $words"
 	synced p 32 || fail "the mirror copies everything again"
 	unload w
@@ -151,7 +147,7 @@ multipathed() {
 	ends 0 'is now on' \
 		migrate "${dev[s]}" --to "${dev[t]}" --replaces "${dev[p]}"
 	leg_is_free
-	[[ $(table p) == *" $(number t) 1 "*" $(number b) 1"* ]] ||
+	[[ $(table p) == *" $(devno t) 1 "*" $(devno b) 1"* ]] ||
 		fail "the parent has the table $(table p)"
 	unload w
 	verify t w

@@ -431,12 +431,6 @@ cancelled() {
 	is checkpoints "$(list j)" "a inconsistent "
 }
 
-# poke DISK OFFSET BYTES: zeroes.
-poke() {
-	must dd if=/dev/zero of="${dev[$1]}" bs="$3" count=1 seek=$(($2 / $3)) \
-		conv=notrunc oflag=direct status=none
-}
-
 # One sector of it is lost, and what it may have said counts as changed.
 damaged() {
 	pair

@@ -16,16 +16,12 @@ pair() {
 	mirror j ls lt "$@"
 }
 
-number() {
-	cat "/sys/class/block/${dev[$1]##*/}/dev"
-}
-
 # direction SOURCE TARGET: of the job, as its table says.
 direction() {
 	local source target
 
 	read -r _ _ _ _ source _ target _ < <(bj_dm table "${BJ_PREFIX}j")
-	is "direction" "$source $target" "$(number "$1") $(number "$2")"
+	is "direction" "$source $target" "$(devno "$1") $(devno "$2")"
 }
 
 pending() {
