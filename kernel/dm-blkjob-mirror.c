@@ -307,8 +307,10 @@ static void leave_commit(struct bj_mirror *mirror)
 static bool legs_equal(struct bj_mirror *mirror)
 {
 	struct blkjob *job = mirror->job;
-	bool equal;
+	bool equal, said;
 
+	/* A soft cancel has nothing to say: the source stays what counts. */
+	said = !READ_ONCE(job->soft_cancel) && bj_intent_ended(mirror);
 	spin_lock_irq(&job->lock);
 	equal = job->state == BLKJOB_WAITING &&
 		mirror->mode == BJ_MODE_COMMIT && all_copied(job);
@@ -316,8 +318,10 @@ static bool legs_equal(struct bj_mirror *mirror)
 		/* The instant: later writes are the source's alone. */
 		job->past_instant = true;
 		set_mode(mirror, BJ_MODE_SOURCE);
-	} else if (equal) {
+	} else if (equal && said) {
 		__bj_state_set(job, BLKJOB_PENDING);
+	} else {
+		equal = false;
 	}
 	spin_unlock_irq(&job->lock);
 	return equal;
@@ -359,7 +363,7 @@ static bool step_waiting(struct bj_mirror *mirror)
 			return true;
 		}
 		if (!none_untracked(mirror) || !all_copied(job) ||
-		    !phase_flushed(mirror) || !bj_intent_ended(mirror))
+		    !phase_flushed(mirror))
 			return false;
 		return legs_equal(mirror);
 	case BJ_MODE_SOURCE:

@@ -137,11 +137,17 @@ static void run(void)
 	io_work(10);
 	lab_tell(T, "fail write 0");
 	job_disturb();
-	switch (roll(4)) {
+	switch (roll(5)) {
 	case 0:
 		job_must("cancel force");
 		break;
 	case 1:
+		break;
+	case 2:
+		job_wait("ready");
+		job_must("cancel");
+		while (!event_over(NEVER - 1, "is concluded"))
+			io_work(2);
 		break;
 	default:
 		job_wait("ready");

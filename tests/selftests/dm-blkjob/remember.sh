@@ -187,6 +187,12 @@ switched() {
 	bj_wait j remembers=1
 	again
 	copied $REGION
+	tell j cancel
+	bj_wait_state j concluded
+	expect j remembers 1
+	fill j 4 0 1
+	again
+	copied $REGION
 	finish j
 	fill j 3
 	expect j remembers 0
