@@ -46,8 +46,11 @@ static int remove_layer(const struct job *job)
 {
 	autolv struct lv spare = { 0 };
 	bool own = lvm_is_spare(job, &spare);
+	dev_t metadata = job_metadata(job);
 	int err = stack_restore(job);
 
+	if (!err)
+		remember_cancelled(job, metadata);
 	if (!err && own)
 		lvm_remove(&spare);
 	return err;
@@ -449,6 +452,8 @@ static int cancel_locked(struct job *job, bool force, uint64_t timeout_us)
 	/* The source of which they tell is not the one that stays in use. */
 	if (!err && job->reversed)
 		err = metadata_forget(job, metadata);
+	else if (!err)
+		remember_cancelled(job, metadata);
 	if (err)
 		return err;
 	if (own)

@@ -62,8 +62,9 @@ static int check_direction(const struct metadata_plan *p,
 	autofree char *source = devno_label(p->leg[0]);
 	autofree char *target = devno_label(p->leg[1]);
 
-	if ((p->reset && p->force) || strcmp(p->type, "mirror") || (!turned && !same) ||
-	    turned == md->ended)
+	if (strcmp(p->type, "mirror") || (p->reset && p->force))
+		return 0;
+	if ((!turned && !same) || turned == md->ended)
 		return 0;
 	return fail(EX_REFUSED,
 		    "the mirror from %s to %s was switched: %s has everything, and %s may lack what was written last. Set %s up on %s; or throw that away with --reset --force",
@@ -122,6 +123,15 @@ int metadata_plan_make(struct metadata_plan *p, struct metadata *md)
 	int err = check_apart(p);
 
 	return err ? err : metadata_plan_look(p, md);
+}
+
+int metadata_plan_write(const struct metadata_plan *p)
+{
+	autofree char *path = device_path(p->device);
+
+	if (p->wipe)
+		return metadata_wipe(p->device);
+	return p->cancelled ? metadata_set_note(path, p->identity[0]) : 0;
 }
 
 void metadata_plan_options(const struct metadata_plan *p, struct layer *layer)

@@ -16,6 +16,7 @@ struct metadata_plan {
 	/* What comes out: */
 	bool goes_on;			/* with what they know */
 	bool wipe;			/* which is not wanted */
+	bool cancelled;			/* of a mirror: it was, see remember.h */
 };
 
 /* Fills in devices and identities. 0 or exit status. */
@@ -26,6 +27,9 @@ int metadata_plan_make(struct metadata_plan *p, struct metadata *md);
 /* Only those of what they know: the device itself is in use by such a job. */
 int metadata_plan_look(struct metadata_plan *p, struct metadata *md);
 void metadata_plan_free(struct metadata_plan *p);
+
+/* What has to be there before the kernel has them. Likewise. */
+int metadata_plan_write(const struct metadata_plan *p);
 
 struct layer;
 

@@ -12,6 +12,7 @@
 #include "device.h"
 #include "identity.h"
 #include "recover.h"
+#include "remember.h"
 #include "stream.h"
 
 struct recovery {
@@ -56,16 +57,17 @@ static int find_legs(const char *path, const struct metadata *md, dev_t legs[2])
 static int check_switched(const char *path, const struct metadata *md)
 {
 	const char *whole = md->ended ? md->target_identity : md->identity;
+	const char *source = remember_source(md);
 
-	if (!*md->note || (!md->ended && !strcmp(whole, md->note)))
+	if (!*source || (!md->ended && !strcmp(whole, source)))
 		return 0;
-	if (!strcmp(whole, md->note))
+	if (!strcmp(whole, source))
 		return fail(EX_REFUSED,
 			    "%s: the mirror of \"%s\" has ended, and that has everything; nothing is to be put back. To forget it: blkdiscard -z --force --length 8192 %s",
 			    path, whole, path);
 	return fail(EX_REFUSED,
 		    "%s: the mirror of \"%s\" was switched: \"%s\" has everything, and the other one may lack what was written last. Set the device up there; and to forget the mirror: blkdiscard -z --force --length 8192 %s",
-		    path, md->note, whole, path);
+		    path, source, whole, path);
 }
 
 static int put_mirror_back(const char *path, const struct metadata *md,
@@ -185,6 +187,10 @@ static int look_at(dev_t devno, void *arg)
 		why = xstrdup(msg_last_error());
 		fail(err, "%s", why);
 	} else if (err || !can_be_put_back(&md)) {
+		return 0;
+	} else if (remember_was_cancelled(&md)) {
+		say("%s: the mirror to \"%s\" was cancelled, and is left alone; 'blkjob recover %s' goes on with it",
+		    path, md.target_identity, path);
 		return 0;
 	} else {
 		err = put_back(path, &md, r);

@@ -23,6 +23,46 @@ int remember_usage(const struct command *cmd, const struct start_options *o)
 	return 0;
 }
 
+#define CANCELLED "cancelled:"
+
+bool remember_was_cancelled(const struct metadata *md)
+{
+	return !strncmp(md->note, CANCELLED, strlen(CANCELLED));
+}
+
+const char *remember_source(const struct metadata *md)
+{
+	return md->note + (remember_was_cancelled(md) ? strlen(CANCELLED) : 0);
+}
+
+static int note_cancelled(const char *path)
+{
+	automd struct metadata md = { 0 };
+	autofree char *note = NULL;
+	int err = metadata_read(path, 0, NULL, &md);
+
+	if (err || !*md.note || md.ended || remember_was_cancelled(&md))
+		return err;
+	note = xasprintf(CANCELLED "%.*s", BLKJOB_MD_IDENTITY, md.note);
+	return metadata_set_note(path, note);
+}
+
+void remember_cancelled(const struct job *job, dev_t metadata)
+{
+	autofree char *path = NULL;
+	int err;
+
+	if (!metadata || job->by_hand)
+		return;
+	path = device_path(metadata);
+	msg_quiet(true);
+	err = note_cancelled(path);
+	msg_quiet(false);
+	if (err)
+		warning("%s cannot be told that the job was cancelled, so 'blkjob recover --all' may put it back; to prevent that: blkdiscard -z --force --length 8192 %s",
+			path, path);
+}
+
 int remember_plan(struct plan *p, const struct start_options *o, bool held)
 {
 	automd struct metadata md = { 0 };
@@ -39,6 +79,7 @@ int remember_plan(struct plan *p, const struct start_options *o, bool held)
 			     metadata_plan_make(&p->md, &md);
 	if (err || !p->md.goes_on)
 		return err;
+	p->md.cancelled = remember_was_cancelled(&md);
 	p->differ = md.checkpoint[0].ranges;
 	md.checkpoint[0].ranges = (struct ranges) { 0 };
 	return 0;

@@ -24,6 +24,15 @@ void remember_tell(const struct plan *p);
  * what is said of it when the layer under @dev is gone.
  */
 char *remember_again(const struct job *job);
+/*
+ * The note in the metadata is who the source was at first. When the layer is gone
+ * because somebody has cancelled the job, it says that too: nobody but the user may
+ * write to the target device any more. The first one warns if it cannot.
+ */
+void remember_cancelled(const struct job *job, dev_t metadata);
+bool remember_was_cancelled(const struct metadata *md);
+/* As in the note, "" = not known. */
+const char *remember_source(const struct metadata *md);
 void remember_tell_again(const char *again, const char *dev);
 
 #endif

@@ -139,8 +139,8 @@ static int create(struct start *s, size_t i)
 	if (!err && p->allocate)
 		err = lvm_allocate(&p->lv, p->target, layer->id, &s->spares[i],
 				   &layer->target);
-	if (!err && p->md.wipe)
-		err = metadata_wipe(p->md.device);
+	if (!err && p->md.device)
+		err = metadata_plan_write(&p->md);
 	if (!err)
 		err = stack_create(in, &s->jobs[i]);
 	/* A list can come at once: what is written from then on is added. */

@@ -164,6 +164,9 @@ cancelled() {
 	grep -q "as long as nobody writes to .*: blkjob mirror .* ${dev[t]} --metadata ${dev[m]}" \
 		"$out" || fail "no word about going on"
 	nothing_left
+	# Who has cancelled it may use the target device now.
+	ends 0 'was cancelled, and is left alone' recover --all
+	nothing_left
 	remembers
 	grep -q 'goes on: 0 B of 4.0 MiB may differ' "$out" || {
 		quote <"$out"
@@ -171,6 +174,11 @@ cancelled() {
 	}
 	copied 0
 	fill u 3 0 8
+	lost
+	started recover --all
+	settled
+	ends 0 '' cancel "$job"
+	started recover "${dev[m]}"
 	settled
 	ends 0 '' cancel "$job"
 	filled t 3 0 8
