@@ -65,7 +65,7 @@ overlay_again() {
 
 # On the source alone, and so is everything.
 back() {
-	is table "$(table "$1")" "0 $(sectors "$1") linear $(number "$2") 0"
+	is table "$(table "$1")" "0 $(sectors "$1") linear $(devno "$2") 0"
 	zeroed m 0 16
 	nothing_left
 }
@@ -141,7 +141,7 @@ layers() {
 	started commit "${dev[u]}"
 	ends 0 'is now on' complete "$job"
 	is "table of u" "$(table u)" "$before"
-	is "table above" "$(table top)" "0 8192 linear $(number u) 0"
+	is "table above" "$(table top)" "0 8192 linear $(devno u) 0"
 	written top
 	nothing_left
 }

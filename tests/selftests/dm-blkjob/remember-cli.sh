@@ -353,7 +353,7 @@ turned() {
 	fill u 3 0 64
 	ends 0 'its old source is a consistent copy' cancel "$job"
 	zeroed m 0 16
-	is table "$(table u)" "0 8192 linear $(number t) 0"
+	is table "$(table u)" "0 8192 linear $(devno t) 0"
 	same s t
 	swap u "$before"
 	remembers
