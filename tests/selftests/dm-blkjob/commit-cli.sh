@@ -161,6 +161,19 @@ nothing() {
 	filled s 1
 }
 
+# What was written last, of which the metadata know nothing yet.
+at_once() {
+	overlay
+	ends 0 'is kept' cancel "$stream"
+	fill x 7 6001 3
+	started commit "${dev[x]}"
+	ends 0 'is now on' complete "$job"
+	back x ls
+	filled s 7 6001 3
+	fill s 1 6001 3
+	written s
+}
+
 # It was filled meanwhile: everything goes back.
 filled_up() {
 	three
@@ -453,7 +466,8 @@ others() {
 
 conformance 100 101 278 280 281 283 284 286 287 289 298 299
 cli_run whole "whole --granularity 64K --copy-mode write-blocking" under_load \
-	in_use layers nothing filled_up "cancelled early fill" "cancelled late commit" \
+	in_use layers nothing at_once filled_up "cancelled early fill" \
+	"cancelled late commit" \
 	"failing report target" "failing stop target" \
 	"failing ignore target" "failing report source" "failing stop source" \
 	"crashed early" "crashed late" "sealed 1 complete" "sealed 2 complete" \

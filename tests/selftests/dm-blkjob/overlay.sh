@@ -158,14 +158,14 @@ others() {
 	holds_it o
 }
 
-# An overlay that has come below what is at work there already.
+# An overlay that is to come below what is at work there already.
 below() {
 	trio
 	disk x 8M
 	dm o "0 16384 linear ${dev[x]} 0"
 	mirror j o s paused on
-	refused_stream EBUSY "source .* is the target device of another job" \
-		s t m
+	must_fail EBUSY "source .* is the target device of another job" \
+		bj_dm load "${BJ_PREFIX}o" "$(stream_line s t m)"
 }
 
 # Where one begins in the table of its device.
