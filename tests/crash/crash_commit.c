@@ -186,19 +186,11 @@ static bool judge_source(uint64_t cut, const char *what)
 	return io_judge(lab_read(S), &bounds, what);
 }
 
-static bool judge(uint64_t cut)
+static bool judge_stream(uint64_t cut)
 {
 	struct bounds bounds;
 	bool ok;
 
-	make_lines("");
-	if (says_committed())
-		return judge_source(cut, "the source after the commit");
-	if (event_over(cut, "committed"))
-		return broken("the word of the commit is lost");
-	if (job_was_pending(cut) && !event_begun(cut, "finalize source") &&
-	    !judge_source(cut, "the source in pending"))
-		return false;
 	if (!load(cut, job_try_create, &ok))
 		return ok;
 	io_bounds(&bounds, cut, 0);
@@ -207,7 +199,23 @@ static bool judge(uint64_t cut)
 	return ok;
 }
 
-/* It is committed again from the beginning, and that is cut too. */
+static bool judge(uint64_t cut)
+{
+	make_lines("");
+	if (says_committed())
+		return judge_source(cut, "the source after the commit");
+	if (event_over(cut, "committed"))
+		return broken("the word of the commit is lost");
+	if (job_was_pending(cut) && !event_begun(cut, "finalize source") &&
+	    !judge_source(cut, "the source in pending"))
+		return false;
+	return judge_stream(cut);
+}
+
+/*
+ * It is committed again from the beginning, and that is cut too. What only the
+ * source had, of what was never flushed, may be overwritten by then.
+ */
 static bool judge_twice(uint64_t cut)
 {
 	static const char * const modes[] = { "drop", "keep", "only", "random",
@@ -239,7 +247,7 @@ static bool judge_twice(uint64_t cut)
 			 (begin + roll(sequence() - begin + 1)));
 		lab_state(mode, strcmp(mode, "only") ? roll(1 << 30) : roll(3),
 			  &nr_volatile);
-		ok = judge(cut);
+		ok = judge_stream(cut);
 	}
 	lab_tell(S, "forget");
 	return ok;
