@@ -329,7 +329,7 @@ taken_up_killed() {
 	all=$(ioctls mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}")
 	say "$all ioctls"
 	ends 0 '' cancel "$job"
-	[ -n "${BLKJOB_LONG-}" ] || step=$((all / 4))
+	[ -n "${BLKJOB_LONG-}" ] || step=$((all / 3))
 	for ((n = 1 + RANDOM % step; n <= all; n += step)); do
 		started mirror "${dev[u]}" "${dev[lt]}" --metadata "${dev[m]}"
 		exec 8<"${dev[u]}"
