@@ -112,6 +112,19 @@ static struct op choose(int i)
 	return op;
 }
 
+/*
+ * A break, of half a millisecond at first. It becomes longer with the number of
+ * operations: a job that cannot keep up gets there in the end, and there is
+ * place for those of half a minute.
+ */
+static void take_break(int i, uint64_t nr)
+{
+	uint64_t ns = throw(i, 1000000) * (1 + nr / 512 * (nr / 512));
+
+	nanosleep(&(struct timespec) {
+		  .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 }, NULL);
+}
+
 static void *consumer(void *arg)
 {
 	int i = (intptr_t)arg, fd = open(job_node, O_RDWR | O_DIRECT), r;
@@ -129,8 +142,7 @@ static void *consumer(void *arg)
 			      new - ops, strerror(-r));
 		kill_log("- %td", new - ops);
 		if (!throw(i, 4))
-			nanosleep(&(struct timespec) {
-				  .tv_nsec = throw(i, 1000000) }, NULL);
+			take_break(i, new - ops);
 	}
 	close(fd);
 	free(buffer);
