@@ -246,8 +246,9 @@ static bool is_remembered(struct bj_mirror *mirror, struct bj_io *io,
 	return false;
 }
 
-/* Writes and flushes; reads follow job->reads. */
-int bj_mirror_map(struct blkjob *job, struct bio *bio)
+/* Writes and flushes; reads follow job->reads. @remembers: constant. */
+static __always_inline int map_write(struct blkjob *job, struct bio *bio,
+				     bool remembers)
 {
 	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
 	struct bj_mirror *mirror = job->private;
@@ -259,20 +260,30 @@ int bj_mirror_map(struct blkjob *job, struct bio *bio)
 	if (unlikely(bio->bi_opf & REQ_PREFLUSH)) {
 		if (!dm_bio_get_target_bio_nr(bio))
 			this_cpu_inc(job->cpu_stats->flushes);
-		io->epoch = BJ_EPOCH_NONE;
+		if (remembers)
+			io->epoch = BJ_EPOCH_NONE;
 		r = send_flush(mirror, io, bio, GFP_NOWAIT);
 	} else {
 		if (unlikely(bj_sampled(&job->cpu_stats->writes,
 					READ_ONCE(job->sample_mask))))
 			bj_time_bio(job, bio);
-		if (unlikely(mirror->intent) &&
-		    !is_remembered(mirror, io, bio))
+		if (remembers && !is_remembered(mirror, io, bio))
 			return DM_MAPIO_SUBMITTED;
 		if (likely(send_tracked(mirror, io, bio)))
 			return DM_MAPIO_REMAPPED;
 		r = send_write(mirror, io, bio, GFP_NOWAIT);
 	}
 	return r == PARKED ? DM_MAPIO_SUBMITTED : r;
+}
+
+int bj_mirror_map(struct blkjob *job, struct bio *bio)
+{
+	return map_write(job, bio, false);
+}
+
+int bj_mirror_map_remembering(struct blkjob *job, struct bio *bio)
+{
+	return map_write(job, bio, true);
 }
 
 int bj_mirror_end_io(struct blkjob *job, struct bio *bio, blk_status_t *error)
@@ -307,9 +318,18 @@ int bj_mirror_end_io(struct blkjob *job, struct bio *bio, blk_status_t *error)
 			bj_kick(job);
 		break;
 	}
+	return DM_ENDIO_DONE;
+}
+
+int bj_mirror_end_io_remembering(struct blkjob *job, struct bio *bio,
+				 blk_status_t *error)
+{
+	struct bj_io *io = dm_per_bio_data(bio, sizeof(*io));
+	struct bj_mirror *mirror = job->private;
+
+	bj_mirror_end_io(job, bio, error);
 	/* Whoever waits for that has its regions dirty, or equal. */
-	if (unlikely(mirror->intent))
-		bj_track_ended(mirror->intent->track, io);
+	bj_track_ended(mirror->intent->track, io);
 	return DM_ENDIO_DONE;
 }
 

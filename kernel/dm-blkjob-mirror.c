@@ -492,8 +492,11 @@ static int mirror_ctr(struct blkjob *job, char *error)
 		r = -ENOMEM;
 		goto no_memory;
 	}
-	if (job->opt.metadata)
+	if (job->opt.metadata) {
+		job->map_bio = bj_mirror_map_remembering;
+		job->end_io = bj_mirror_end_io_remembering;
 		return bj_intent_init(mirror, error);
+	}
 	if (!job->opt.identity && !job->opt.target_identity && !job->opt.note)
 		return 0;
 	snprintf(error, BJ_ERROR_LEN,

@@ -100,6 +100,10 @@ bool bj_auto_judge(struct bj_mirror *mirror);
 /* dm-blkjob-foreground.c: the type's map and end_io */
 int bj_mirror_map(struct blkjob *job, struct bio *bio);
 int bj_mirror_end_io(struct blkjob *job, struct bio *bio, blk_status_t *error);
+/* With metadata. */
+int bj_mirror_map_remembering(struct blkjob *job, struct bio *bio);
+int bj_mirror_end_io_remembering(struct blkjob *job, struct bio *bio,
+				 blk_status_t *error);
 /* Process context: a write has waited for its bits, and goes on. */
 void bj_mirror_send_held(struct blkjob *job, struct bio *bio);
 /* Worker: try again what waits, or let it go if COMMIT is over. */

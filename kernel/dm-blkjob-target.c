@@ -169,6 +169,8 @@ static int job_init(struct blkjob *job, const struct bj_args *args,
 			      args->opt.sync == BJ_SYNC_FULL;
 
 	job->type = types[args->kind];
+	job->map_bio = job->type->map;
+	job->end_io = job->type->end_io;
 	job->nr_sectors = job->ti->len;
 	r = bj_legs_open(job, args, error);
 	if (!r)
@@ -281,14 +283,14 @@ static int blkjob_map(struct dm_target *ti, struct bio *bio)
 	struct bj_leg *leg;
 
 	if (op_is_write(bio_op(bio)))
-		return job->type->map(job, bio);
+		return job->map_bio(job, bio);
 	if (unlikely(bj_sampled(&job->cpu_stats->reads,
 				READ_ONCE(job->sample_mask))))
 		bj_time_bio(job, bio);
 	/* Pairs with the release by the type: writes may tell of the switch. */
 	leg = READ_ONCE(job->reads);
 	if (!leg)
-		return job->type->map(job, bio);
+		return job->map_bio(job, bio);
 	bio_set_dev(bio, leg->dev->bdev);
 	bio->bi_iter.bi_sector += leg->shift;
 	return DM_MAPIO_REMAPPED;
@@ -301,7 +303,7 @@ static int blkjob_end_io(struct dm_target *ti, struct bio *bio,
 
 	if (!op_is_write(bio_op(bio)))
 		return DM_ENDIO_DONE;
-	return job->type->end_io(job, bio, error);
+	return job->end_io(job, bio, error);
 }
 
 /*----------------------- Suspend and resume -----------------------*/

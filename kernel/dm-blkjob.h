@@ -209,6 +209,9 @@ struct blkjob {
 	char group[BLKJOB_GROUP_NAME + 1];	/* "" = none */
 	const struct blkjob_type *type;
 	void *private;			/* the type's */
+	/* Of the type, where its ctr does not choose others. */
+	int (*map_bio)(struct blkjob *job, struct bio *bio);
+	int (*end_io)(struct blkjob *job, struct bio *bio, blk_status_t *error);
 	struct bj_leg *reads;		/* serves reads; NULL = map decides */
 	/* As opened, by enum bj_side, see bj_leg(); dev NULL = none */
 	struct bj_leg leg[BJ_NR_LEGS];
