@@ -97,13 +97,13 @@ slow_source() {
 	say "from the source, then again: $(bj_status v again)"
 }
 
-# A store that takes time, to read and to write: that is the readers' business.
+# A store that takes time, to read even more: that is the readers' business.
 slow_store() {
 	local pause
 
 	need_target delay
 	pair 4M
-	dm slow "0 8192 delay ${dev[t]} 0 200 ${dev[t]} 0 200"
+	dm slow "0 8192 delay ${dev[t]} 0 1000 ${dev[t]} 0 200"
 	backup j ls slow sync none granularity 4096
 	view v j
 	readers v
@@ -113,7 +113,7 @@ slow_store() {
 	readers_end
 	unload a
 	say "a write was held for $pause us"
-	holds "$pause < 150000"
+	holds "$pause < 1000000"
 	filled v 1
 	verify s a
 }
