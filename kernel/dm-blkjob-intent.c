@@ -318,7 +318,8 @@ static bool say_which(struct bj_intent *intent)
 	u32 flags;
 
 	spin_lock_irq(&job->lock);
-	flags = __may_end(intent) ? BLKJOB_MD_ENDED : 0;
+	flags = __may_end(intent) && !bj_bug(BJ_BUG_END_NOT_SAID) ?
+		BLKJOB_MD_ENDED : 0;
 	turned = job->turned;
 	spin_unlock_irq(&job->lock);
 	if (flags != super->flags || turned != intent->turned) {
